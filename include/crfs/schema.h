@@ -224,9 +224,9 @@
 	ROW(cred, bytes, label, "label", text, ro, check, engine, 1, "LSM label, as /proc/PID/attr/current")
 
 /* One resource limit (getrlimit(2)): a soft and a hard row. */
-#define CRFS_RLIMIT_ROWS(ROW, limit)                                                                                 \
-	ROW(task, u64, rlimit_##limit##_soft, "rlimit/" #limit "/soft", limit, rw, restore, kernel, 1, "getrlimit(2)") \
-	ROW(task, u64, rlimit_##limit##_hard, "rlimit/" #limit "/hard", limit, rw, restore, kernel, 1, "getrlimit(2)")
+#define CRFS_RLIMIT_ROWS(ROW, which)                                                                                 \
+	ROW(task, u64, rlimit_##which##_soft, "rlimit/" #which "/soft", limit, rw, restore, kernel, 1, "getrlimit(2)") \
+	ROW(task, u64, rlimit_##which##_hard, "rlimit/" #which "/hard", limit, rw, restore, kernel, 1, "getrlimit(2)")
 
 #define CRFS_ROWS_task(ROW)                                                                                          \
 	ROW(task, none, id, "id", id, derived, info, none, 1, "object id")                                           \
@@ -295,8 +295,8 @@
 	ROW(task, none, umask, "umask", via_fs, derived, info, none, 1, "file mode creation mask")
 
 /* A pending signal, of a task or of a thread (sigaction(2), siginfo_t). */
-#define CRFS_SIGNAL_ROWS(ROW, object, owner)                                                                         \
-	ROW(object, ref, owner, "", owner, owner, restore, kernel, 1, "who it is for")                               \
+#define CRFS_SIGNAL_ROWS(ROW, object, target)                                                                        \
+	ROW(object, ref, target, "", target, owner, restore, kernel, 1, "who it is for")                               \
 	ROW(object, u64, index, "", dec, key, restore, kernel, 1, "place in the queue, from 0")                      \
 	ROW(object, s32, signo, "signo", signal, ro, restore, kernel, 1, "the signal")                               \
 	ROW(object, s32, code, "code", dec, rw, restore, kernel, 1, "si_code: where it came from")                   \
