@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "fusefs/errno.h"
+
+#include <cerrno>
+
+namespace crfs {
+
+int ErrnoOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 0;
+    case absl::StatusCode::kNotFound:
+      return ENOENT;
+    case absl::StatusCode::kAlreadyExists:
+      return EEXIST;
+    case absl::StatusCode::kPermissionDenied:
+      return EPERM;
+    case absl::StatusCode::kInvalidArgument:
+      return EINVAL;
+    case absl::StatusCode::kOutOfRange:
+      return ENXIO;  // of lseek(2) with SEEK_DATA and SEEK_HOLE
+    case absl::StatusCode::kFailedPrecondition:
+      return EINVAL;
+    case absl::StatusCode::kUnimplemented:
+      return EOPNOTSUPP;
+    case absl::StatusCode::kResourceExhausted:
+      return ENOSPC;
+    default:
+      return EIO;
+  }
+}
+
+}  // namespace crfs

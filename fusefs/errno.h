@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place that turns a Status into an errno.
+
+#ifndef CRFS_FUSEFS_ERRNO_H_
+#define CRFS_FUSEFS_ERRNO_H_
+
+#include "absl/status/status.h"
+
+namespace crfs {
+
+// Positive; 0 for OK. Damage is EIO, never ENOENT; what is not implemented is EOPNOTSUPP
+// (ENOSYS would switch the operation off for good).
+int ErrnoOf(const absl::Status& status);
+
+}  // namespace crfs
+
+#endif  // CRFS_FUSEFS_ERRNO_H_
