@@ -1,17 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include <cstdio>
-
 #include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <string>
 
-int main(int argc, char** argv) {
-  CLI::App app("crfs: checkpoints as file systems");
+#include "absl/strings/string_view.h"
+#include "cli/verbs.h"
+
+namespace crfs {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+void PrintError(absl::string_view message) {
+  std::fprintf(stderr, "crfs: %.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Checkpoints of running programs as file systems", "crfs");
   app.set_version_flag("--version", "crfs " CRFS_VERSION);
   app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  const std::array verbs = {AddCheckpoint(app), AddShow(app), AddVerify(app), AddDoctor(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    PrintError(error.what());
+    std::fprintf(stderr, "Try 'crfs --help'.\n");
+    return kUsage;
   }
-  return 0;
+  for (const Verb& verb : verbs) {
+    if (!verb.command->parsed()) continue;
+    const absl::StatusOr<int> status = verb.run();
+    if (status.ok()) return *status;
+    PrintError(status.status().message());
+    return kFailed;
+  }
+  return kUsage;
+}
+
+}  // namespace
+}  // namespace crfs
+
+int main(int argc, char** argv) {
+  try {
+    return crfs::Main(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, or a library's own
+    std::fprintf(stderr, "crfs: %s\n", error.what());
+    return 1;
+  }
 }

@@ -9,10 +9,10 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -31,7 +31,7 @@ class ByteSink {
  public:
   virtual ~ByteSink() = default;
   // Writes all of it. Errors name the file.
-  virtual absl::Status Write(std::string_view bytes) = 0;
+  virtual absl::Status Write(absl::string_view bytes) = 0;
 };
 
 // Reads a descriptor that the caller owns and keeps open; `name` is for messages.
@@ -51,7 +51,7 @@ class FdSource : public ByteSource {
 class FdSink : public ByteSink {
  public:
   FdSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
-  absl::Status Write(std::string_view bytes) override;
+  absl::Status Write(absl::string_view bytes) override;
 
  private:
   int fd_;
@@ -61,18 +61,18 @@ class FdSink : public ByteSink {
 // Reads memory that must outlive it.
 class StringSource : public ByteSource {
  public:
-  explicit StringSource(std::string_view bytes) : bytes_(bytes) {}
+  explicit StringSource(absl::string_view bytes) : bytes_(bytes) {}
   absl::StatusOr<size_t> Read(std::span<char> buffer) override;
 
  private:
-  std::string_view bytes_;
+  absl::string_view bytes_;
 };
 
 // Appends to a string that must outlive it.
 class StringSink : public ByteSink {
  public:
   explicit StringSink(std::string* out) : out_(out) {}
-  absl::Status Write(std::string_view bytes) override;
+  absl::Status Write(absl::string_view bytes) override;
 
  private:
   std::string* out_;
@@ -87,7 +87,7 @@ class NewFile : public ByteSink {
   NewFile& operator=(NewFile&&) noexcept;
   ~NewFile() override;
 
-  absl::Status Write(std::string_view bytes) override;
+  absl::Status Write(absl::string_view bytes) override;
   // For writers in place (pwrite); -1 is never returned.
   int fd() const { return fd_.get(); }
   absl::Status Commit();

@@ -8,9 +8,9 @@
 #define CRFS_INDEX_CODEC_H_
 
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "index/record.h"
 #include "index/schema.h"
 
@@ -22,18 +22,18 @@ std::string FormatValue(const Row& row, const Value& value);
 
 // INVALID_ARGUMENT says what was expected; OUT_OF_RANGE that the number does not fit the
 // row. A missing newline at the end is forgiven for one-line codecs; other noise is not.
-absl::StatusOr<Value> ParseValue(const Row& row, std::string_view text);
+absl::StatusOr<Value> ParseValue(const Row& row, absl::string_view text);
 
 // Names of directories: decimal without leading zeros; START-END as in /proc/PID/maps;
 // signals as `SIGUSR1`, `SIGRTMIN+3`.
 std::string FormatSignal(uint64_t signal);
-absl::StatusOr<uint64_t> ParseSignal(std::string_view text);
+absl::StatusOr<uint64_t> ParseSignal(absl::string_view text);
 std::string FormatRange(uint64_t start, uint64_t end);
 
 // One line of text with newline and backslash as \012 and \134 (and back). `escape_space`
 // also escapes blanks and tabs.
-std::string EscapeText(std::string_view bytes);
-absl::StatusOr<std::string> UnescapeText(std::string_view text);
+std::string EscapeText(absl::string_view bytes);
+absl::StatusOr<std::string> UnescapeText(absl::string_view text);
 
 }  // namespace crfs
 

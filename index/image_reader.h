@@ -9,9 +9,9 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "crfs/image.h"
 #include "index/byte_stream.h"
 #include "index/record.h"
@@ -31,7 +31,7 @@ class ImageVisitor {
   // Before the first byte of data: where it begins in the image, and how long it is.
   virtual absl::Status DataBegins(uint64_t offset, uint64_t length);
   // The data, piece by piece; not called if data is skipped.
-  virtual absl::Status Data(std::string_view bytes);
+  virtual absl::Status Data(absl::string_view bytes);
   // One crc32c a CRFS_CHUNK_SIZE of data, in order; all calls but the last are full.
   virtual absl::Status Checksums(std::span<const uint32_t> checksums);
   // The whole image has been read and is right.

@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "crfs/image.h"
 #include "index/byte_stream.h"
 #include "index/schema.h"
@@ -30,12 +30,12 @@ class ImageWriter {
   ImageWriter& operator=(const ImageWriter&) = delete;
 
   // `body` as ObjectBuilder::Build gives it.
-  absl::Status Object(const ObjectType& type, uint64_t id, std::string_view body);
+  absl::Status Object(const ObjectType& type, uint64_t id, absl::string_view body);
   // One owner may take several calls. Extents that touch are merged.
   absl::Status Extents(uint32_t owner_type, uint64_t owner_id,
                        std::span<const crfs_extent> extents);
   // Any pieces; together as long as all extents.
-  absl::Status Data(std::string_view bytes);
+  absl::Status Data(absl::string_view bytes);
   absl::Status Finish();
 
   // Offset of the first byte of data in the image; to be asked once extents are complete.

@@ -8,10 +8,10 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "index/schema.h"
 
 namespace crfs {
@@ -33,20 +33,20 @@ class ObjectView {
   // body, reserved rows zero. DATA_LOSS says which row is wrong and why;
   // UNIMPLEMENTED that a newer format version is needed.
   static absl::StatusOr<ObjectView> Parse(const ObjectType& type, uint64_t id,
-                                          std::string_view body);
+                                          absl::string_view body);
 
   const ObjectType& type() const { return *type_; }
   uint64_t id() const { return id_; }
-  std::string_view body() const { return body_; }
+  absl::string_view body() const { return body_; }
 
   // False if the record's writer did not know the row. Always false for Wire::kNone.
   bool Has(const Row& row) const;
   // Of an absent row: 0 and "". `row` must be one of type().rows, of the fitting wire type.
   uint64_t Number(const Row& row) const;
-  std::string_view Bytes(const Row& row) const;
+  absl::string_view Bytes(const Row& row) const;
   // By the name of its field, which must exist.
-  uint64_t Number(std::string_view field) const;
-  std::string_view Bytes(std::string_view field) const;
+  uint64_t Number(absl::string_view field) const;
+  absl::string_view Bytes(absl::string_view field) const;
 
   // The id of the owner (Access::kOwner), 0 for types without one.
   uint64_t OwnerId() const;
@@ -56,12 +56,12 @@ class ObjectView {
   std::string DirectoryName() const;
 
  private:
-  ObjectView(const ObjectType* type, uint64_t id, std::string_view body, uint32_t fixed)
+  ObjectView(const ObjectType* type, uint64_t id, absl::string_view body, uint32_t fixed)
       : type_(type), id_(id), body_(body), fixed_(fixed) {}
 
   const ObjectType* type_;
   uint64_t id_;
-  std::string_view body_;
+  absl::string_view body_;
   uint32_t fixed_;
 };
 
@@ -77,9 +77,9 @@ class ObjectBuilder {
 
   // `row` must be one of type().rows, of the fitting wire type; numbers must fit.
   ObjectBuilder& SetNumber(const Row& row, uint64_t number);
-  ObjectBuilder& SetBytes(const Row& row, std::string_view bytes);
-  ObjectBuilder& SetNumber(std::string_view field, uint64_t number);
-  ObjectBuilder& SetBytes(std::string_view field, std::string_view bytes);
+  ObjectBuilder& SetBytes(const Row& row, absl::string_view bytes);
+  ObjectBuilder& SetNumber(absl::string_view field, uint64_t number);
+  ObjectBuilder& SetBytes(absl::string_view field, absl::string_view bytes);
 
   // RESOURCE_EXHAUSTED if the body would pass CRFS_RECORD_BODY_MAX.
   absl::StatusOr<std::string> Build() const;

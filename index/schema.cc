@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/string_view.h"
 #include "crfs/schema.h"
 
 namespace crfs {
@@ -21,10 +22,10 @@ CRFS_BITS_LISTS(CRFS_CXX_BITS)
 // ---- what each word in the codec column means -------------------------------------------
 
 struct CodecWord {
-  std::string_view name;
+  absl::string_view name;
   Codec codec;
   std::span<const Word> words;
-  std::string_view target;
+  absl::string_view target;
 };
 
 constexpr CodecWord kPlainCodecs[] = {
@@ -50,7 +51,7 @@ constexpr CodecWord kPlainCodecs[] = {
 constexpr CodecWord kWordCodecs[] = {
     CRFS_ENUM_LISTS(CRFS_CXX_ENUM_CODEC) CRFS_BITS_LISTS(CRFS_CXX_BITS_CODEC)};
 
-consteval CodecWord CodecOf(Wire wire, std::string_view name) {
+consteval CodecWord CodecOf(Wire wire, absl::string_view name) {
   if (wire == Wire::kRef) return {name, Codec::kRef, {}, name};
   for (const CodecWord& codec : kPlainCodecs) {
     if (codec.name == name) return codec;
@@ -78,9 +79,9 @@ constexpr Source kSource_kernel = Source::kKernel, kSource_engine = Source::kEng
 constexpr Key kKey_single = Key::kSingle, kKey_id = Key::kId, kKey_number = Key::kNumber,
               kKey_signal = Key::kSignal, kKey_range = Key::kRange;
 
-consteval Row MakeRow(std::string_view field, std::string_view path, Wire wire, CodecWord codec,
+consteval Row MakeRow(absl::string_view field, absl::string_view path, Wire wire, CodecWord codec,
                       Access access, Restart restart, Source source, int since, uint32_t size,
-                      std::string_view doc) {
+                      absl::string_view doc) {
   return Row{.field = field,
              .path = path,
              .wire = wire,
@@ -118,8 +119,8 @@ consteval std::array<Row, N> PlaceRows(std::array<Row, N> rows) {
   constexpr std::array kRows_##name = PlaceRows(std::array{CRFS_ROWS_##name(CRFS_CXX_ROW)});
 CRFS_OBJECTS(CRFS_CXX_ROWS)
 
-consteval std::string_view OwnerName(std::string_view name) {
-  return name == "none" ? std::string_view() : name;
+consteval absl::string_view OwnerName(absl::string_view name) {
+  return name == "none" ? absl::string_view() : name;
 }
 
 #define CRFS_CXX_OBJECT(name, tag, owner, place, key, frozen, doc)                    \
@@ -139,7 +140,7 @@ constexpr std::array kTypes = NumberTypes(std::array{CRFS_OBJECTS(CRFS_CXX_OBJEC
 
 }  // namespace
 
-const Row* ObjectType::Find(std::string_view field) const {
+const Row* ObjectType::Find(absl::string_view field) const {
   for (const Row& row : rows) {
     if (row.field == field) return &row;
   }
@@ -154,7 +155,7 @@ const ObjectType* FindType(uint32_t tag) {
   return it != kTypes.end() && it->tag == tag ? &*it : nullptr;
 }
 
-const ObjectType* FindType(std::string_view name) {
+const ObjectType* FindType(absl::string_view name) {
   for (const ObjectType& type : kTypes) {
     if (type.name == name) return &type;
   }

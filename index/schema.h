@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
+
+#include "absl/strings/string_view.h"
 
 namespace crfs {
 
@@ -63,14 +64,14 @@ enum class Codec : uint8_t {
 
 struct Word {
   uint64_t value;  // of the enumeration; a bit number for flag words
-  std::string_view name;
+  absl::string_view name;
 };
 
 struct ObjectType;
 
 struct Row {
-  std::string_view field;  // unique within the object
-  std::string_view path;   // below the object's directory; empty: not shown
+  absl::string_view field;  // unique within the object
+  absl::string_view path;   // below the object's directory; empty: not shown
   Wire wire;
   Codec codec;
   Access access;
@@ -80,24 +81,24 @@ struct Row {
   uint16_t index;   // position in ObjectType::rows
   uint32_t offset;  // in the wire struct; of kNone rows 0
   uint32_t size;    // bytes in the wire struct; of kNone rows 0
-  std::string_view doc;
+  absl::string_view doc;
   std::span<const Word> words;  // of kEnum, kBits and kOpenFlags
-  std::string_view target;      // kRef: name of the type referred to; kVia: field of the reference
+  absl::string_view target;      // kRef: name of the type referred to; kVia: field of the reference
 };
 
 struct ObjectType {
-  std::string_view name;
+  absl::string_view name;
   uint32_t tag;            // record type
-  std::string_view owner;  // name of the owning type; empty: none
-  std::string_view place;
+  absl::string_view owner;  // name of the owning type; empty: none
+  absl::string_view place;
   Key key;
   uint32_t size;   // of the wire struct
   uint16_t index;  // position in ObjectTypes()
-  std::string_view doc;
+  absl::string_view doc;
   std::span<const Row> rows;
 
   // The row with this field name, or nullptr.
-  const Row* Find(std::string_view field) const;
+  const Row* Find(absl::string_view field) const;
 };
 
 // All object types, in ascending order of their tags.
@@ -105,7 +106,7 @@ std::span<const ObjectType> ObjectTypes();
 
 // nullptr if there is no such type.
 const ObjectType* FindType(uint32_t tag);
-const ObjectType* FindType(std::string_view name);
+const ObjectType* FindType(absl::string_view name);
 
 // The type whose directories hold objects of `type`, or nullptr.
 const ObjectType* OwnerOf(const ObjectType& type);

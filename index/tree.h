@@ -16,13 +16,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace crfs {
 
@@ -44,7 +44,7 @@ struct Attributes {
 };
 
 struct Entry {
-  std::string_view name;  // valid during the call
+  absl::string_view name;  // valid during the call
   Attributes attributes;
   uint64_t next;  // where to go on after this entry (List's `from`)
 };
@@ -72,7 +72,7 @@ class Tree {
   Tree(const Index* index, TreeOptions options);
   ~Tree();
 
-  absl::StatusOr<Attributes> Lookup(Inode directory, std::string_view name) const;
+  absl::StatusOr<Attributes> Lookup(Inode directory, absl::string_view name) const;
   absl::StatusOr<Attributes> Stat(Inode inode) const;
   // Entries from `from` on (0: the beginning; . and .. are the caller's), until `visit`
   // returns false. Entries that are listed carry full attributes.
@@ -89,10 +89,10 @@ class Tree {
 
   // user.crfs.type, .id, .doc, .access, ... as docs/tree.md lists them.
   std::vector<std::string> ListXattrs(Inode inode) const;
-  absl::StatusOr<std::string> GetXattr(Inode inode, std::string_view name) const;
+  absl::StatusOr<std::string> GetXattr(Inode inode, absl::string_view name) const;
 
   // The inode at a path from the root, without following links in the middle or at the end.
-  absl::StatusOr<Inode> Resolve(std::string_view path) const;
+  absl::StatusOr<Inode> Resolve(absl::string_view path) const;
 
   // For statfs(2): bytes of the image, and how many objects it holds.
   uint64_t image_size() const;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "absl/strings/string_view.h"
 #include "index/schema.h"
 
 #include <gtest/gtest.h>
@@ -19,10 +20,10 @@ TEST(SchemaTest, OffsetsAreThoseOfTheStructs) {
 }
 
 TEST(SchemaTest, NamesAreUnique) {
-  std::set<std::string_view> types;
+  std::set<absl::string_view> types;
   for (const ObjectType& type : ObjectTypes()) {
     EXPECT_TRUE(types.insert(type.name).second) << type.name;
-    std::set<std::string_view> fields, paths;
+    std::set<absl::string_view> fields, paths;
     for (const Row& row : type.rows) {
       EXPECT_TRUE(fields.insert(row.field).second) << type.name << "." << row.field;
       if (!row.path.empty()) {
