@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <CLI/CLI.hpp>
-#include <array>
+
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "cli/verbs.h"
@@ -24,7 +25,7 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "crfs " CRFS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  const std::array verbs = {AddCheckpoint(app), AddShow(app), AddVerify(app), AddDoctor(app)};
+  const std::vector<Verb> verbs = {};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
