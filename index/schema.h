@@ -32,9 +32,9 @@ enum class Codec : uint8_t {
   kOct,      // octal with one leading 0
   kUmask,    // four octal digits, as in /proc/PID/status
   kOffset,   // at least eight hexadecimal digits, as in /proc/PID/maps
-  kDev,      // major:minor, hexadecimal, as in /proc/PID/maps
-  kNsec,     // seconds with nine decimals
-  kTime,     // RFC 3339, UTC, with nine decimals
+  kDev,      // major:minor, hexadecimal, as in /proc/PID/maps; the value is major << 32 | minor
+  kNsec,     // seconds with nine decimals; the value is in nanoseconds
+  kTime,     // RFC 3339, UTC, nine decimals; the value is nanoseconds since the epoch
   kLimit,    // decimal, or `unlimited`
   kPerm,     // rwxp, as in /proc/PID/maps
   kHandler,  // default, ignore, or an address

@@ -32,6 +32,8 @@
  *   codec   the text form (docs/tree.md lists them); for a ref, the type referred to; for
  *           a computed row, how: id, refs, format, pages, or via_FIELD: the row of the
  *           same field in what FIELD refers to (via_leader: in the thread whose tid is pid)
+ *           A device number (`dev`) has its major in the upper 32 bits, its minor in the
+ *           lower; a point in time is nanoseconds since the epoch, a span nanoseconds
  *   access  ro: identity, cannot be edited; rw; derived: computed, accepted only
  *           unchanged; key: part of the object's name; owner: the id of the owner
  *   restart restore: set again; check: restart refuses a machine that differs; info
