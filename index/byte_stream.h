@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -79,7 +80,9 @@ class StringSink : public ByteSink {
 };
 
 // A file that appears under its name whole or not at all: written beside it, synced,
-// renamed over it by Commit. Without Commit, nothing is left. "-" is standard output.
+// renamed over it by Commit. Without Commit, nothing is left. "-" is standard output; that
+// and what is no regular file (a device, a fifo) is written to directly. Only the owner may
+// read a new file. Errors name the file.
 class NewFile : public ByteSink {
  public:
   static absl::StatusOr<NewFile> Create(std::string path);
@@ -88,15 +91,16 @@ class NewFile : public ByteSink {
   ~NewFile() override;
 
   absl::Status Write(absl::string_view bytes) override;
-  // For writers in place (pwrite); -1 is never returned.
+  // For writers in place (pwrite) and for reading back; -1 is never returned.
   int fd() const { return fd_.get(); }
   absl::Status Commit();
 
  private:
-  NewFile(std::string path, std::string temporary, UniqueFd fd);
+  NewFile(std::string path, std::string temporary, bool rename, UniqueFd fd);
 
   std::string path_;
-  std::string temporary_;  // empty: standard output, or committed
+  std::string temporary_;  // to be removed; empty: the file has no name yet, or its last one
+  bool rename_;            // whether Commit has to give it its name
   UniqueFd fd_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "index/record.h"
@@ -24,14 +25,21 @@ std::string FormatValue(const Row& row, const Value& value);
 // row. A missing newline at the end is forgiven for one-line codecs; other noise is not.
 absl::StatusOr<Value> ParseValue(const Row& row, absl::string_view text);
 
+// Whether the row can hold the value: OK, or INVALID_ARGUMENT that says why not. Flag bits
+// without a word are allowed (they print as `bitN`), numbers of an enumeration without a
+// word are not. References are not looked up.
+absl::Status CheckNumber(const Row& row, uint64_t number);
+absl::Status CheckBytes(const Row& row, absl::string_view bytes);
+
 // Names of directories: decimal without leading zeros; START-END as in /proc/PID/maps;
-// signals as `SIGUSR1`, `SIGRTMIN+3`.
+// signals as `SIGUSR1`, `SIGRTMIN+3`
+// (numbers that no signal has: decimal).
 std::string FormatSignal(uint64_t signal);
 absl::StatusOr<uint64_t> ParseSignal(absl::string_view text);
 std::string FormatRange(uint64_t start, uint64_t end);
 
-// One line of text with newline and backslash as \012 and \134 (and back). `escape_space`
-// also escapes blanks and tabs.
+// One line of text with newline and backslash as \012 and \134, and back; any byte may
+// come as a backslash and three octal digits.
 std::string EscapeText(absl::string_view bytes);
 absl::StatusOr<std::string> UnescapeText(absl::string_view text);
 
