@@ -48,7 +48,8 @@ struct crfs_record {
 
 /*
  * The body of an object: this, then the struct of its type (schema.h), then the tail with
- * the bytes rows, in the order of the rows, one right after the other. `fixed` is the size
+ * the bytes rows, in the order of the rows, one right after the other; the struct crfs_bytes
+ * of an empty row is zero. `fixed` is the size
  * of the struct as its writer knew it: what lies beyond is absent; more than the reader
  * knows must be zero.
  */
