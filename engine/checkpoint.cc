@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "engine/checkpoint.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "engine/device.h"
+#include "engine/kernel_records.h"
+#include "engine/machine_rows.h"
+#include "engine/pipes.h"
+#include "engine/proc_file.h"
+#include "engine/proc_rows.h"
+#include "engine/task_walk.h"
+#include "engine/unsupported.h"
+
+namespace crfs {
+namespace {
+
+// A program that calls execve(2) again and again changes its address space between the
+// opening of the proof and the freeze; it cannot win for ever.
+constexpr int kProofTries = 100;
+
+// A descriptor of /proc/PID/mem: the kernel lets only those open it who may ptrace the task.
+// The leader of a task may be dead while other threads live, so any thread will do.
+absl::StatusOr<UniqueFd> OpenProof(pid_t pid) {
+  const absl::StatusOr<std::vector<pid_t>> tids = ListThreads(pid);
+  if (!tids.ok()) return tids.status();
+  for (const pid_t tid : *tids) {
+    const absl::StatusOr<char> state = ThreadState(pid, tid);
+    if (!state.ok() || *state == 'Z' || *state == 'X') continue;
+    const std::string path = ProcPath(pid, absl::StrCat("task/", tid, "/mem"));
+    UniqueFd proof(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (proof.valid()) return proof;
+    if (errno == EACCES || errno == EPERM) {
+      return absl::PermissionDeniedError(absl::StrCat(
+          "task ", pid, ": you may not ptrace it: run crfs as its user or as root (ptrace(2))"));
+    }
+    if (errno != ENOENT && errno != ESRCH) {
+      return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be opened"));
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("task ", pid, ": has ended"));
+}
+
+absl::Status FreezeTask(KernelCheckpoint& kernel, pid_t pid, bool zombie) {
+  if (zombie) return kernel.Freeze(pid, -1);
+  absl::Status status;
+  for (int i = 0; i < kProofTries; ++i) {
+    const absl::StatusOr<UniqueFd> proof = OpenProof(pid);
+    if (!proof.ok()) return proof.status();
+    status = kernel.Freeze(pid, proof->get());
+    if (!absl::IsPermissionDenied(status)) return status;
+  }
+  return status;
+}
+
+// Whether the image has to be written from front to back: it is no regular file.
+bool IsStream(const std::string& image) {
+  if (image == "-") return true;
+  struct stat stat = {};
+  return ::stat(image.c_str(), &stat) == 0 && !S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode);
+}
+
+class Checkpoint {
+ public:
+  explicit Checkpoint(const CheckpointOptions& options) : options_(options) {}
+
+  absl::StatusOr<CheckpointResult> Take() {
+    // The file first: if it cannot be written, nothing need be frozen.
+    const bool stream = IsStream(options_.image);
+    std::optional<NewFile> file;
+    UniqueFd pipe;
+    if (!stream) {
+      absl::StatusOr<NewFile> created = NewFile::Create(options_.image);
+      if (!created.ok()) return created.status();
+      file.emplace(*std::move(created));
+    } else if (options_.image != "-") {
+      pipe.reset(::open(options_.image.c_str(), O_WRONLY | O_CLOEXEC));
+      if (!pipe.valid()) {
+        return absl::ErrnoToStatus(errno, absl::StrCat(options_.image, ": cannot be opened"));
+      }
+    }
+    if (absl::Status status = Capture(); !status.ok()) return status;
+    const absl::StatusOr<MemorySource> memory = MemorySource::Create(
+        snapshot_, [this](uint32_t type, uint64_t id) { return kernel_->OpenMemory(type, id); });
+    if (!memory.ok()) return memory.status();
+    result_.memory = memory->size();
+    if (stream) {
+      FdSink sink(pipe.valid() ? pipe.get() : STDOUT_FILENO, options_.image);
+      const absl::Status status = WriteStream(snapshot_, *memory, sink, options_.progress);
+      if (!status.ok()) return InImage(status);
+    } else {
+      const absl::Status status = WriteFile(*memory, *file);
+      if (!status.ok()) return InImage(status);
+    }
+    if (absl::Status status = Release(); !status.ok()) return status;
+    return std::move(result_);
+  }
+
+ private:
+  absl::Status Capture() {
+    absl::StatusOr<KernelCheckpoint> kernel = KernelCheckpoint::Open();
+    if (!kernel.ok()) return kernel.status();
+    kernel_.emplace(*std::move(kernel));
+    absl::StatusOr<ObjectBuilder> machine = DescribeMachine(CRFS_engine_kernel);
+    if (!machine.ok()) return machine.status();
+    frozen_since_ = absl::Now();
+    absl::StatusOr<std::vector<pid_t>> tasks =
+        FreezeTree(options_.pid, [this](pid_t pid, bool zombie) {
+          if (pid == ::getpid()) {
+            return absl::InvalidArgumentError(absl::StrCat(
+                "task ", options_.pid,
+                ": crfs itself runs below it and cannot freeze itself: run crfs from elsewhere"));
+          }
+          return FreezeTask(*kernel_, pid, zombie);
+        });
+    if (!tasks.ok()) return tasks.status();
+    result_.tasks = *std::move(tasks);
+    if (absl::Status status = kernel_->Capture().status(); !status.ok()) return status;
+    if (absl::Status status = ReadKernelRecords(kernel_->records_fd(), snapshot_); !status.ok()) {
+      return status;
+    }
+    for (const auto& fill : {AddNamespaces, FillTaskRows, FillFileRows, FillPipes}) {
+      if (absl::Status status = fill(snapshot_); !status.ok()) return status;
+    }
+    absl::StatusOr<std::vector<std::string>> unsupported = FindUnsupported(snapshot_);
+    if (!unsupported.ok()) return unsupported.status();
+    if (!unsupported->empty() && !options_.inspect) return Refuse(*unsupported);
+    std::string lines;
+    for (const std::string& state : *unsupported) absl::StrAppend(&lines, state, "\n");
+    machine->SetBytes("unsupported", LinesToStrings(lines)).SetNumber("root", 1);
+    result_.unsupported = *std::move(unsupported);
+    return snapshot_.Add(*machine).status();
+  }
+
+  absl::Status Refuse(const std::vector<std::string>& unsupported) const {
+    return absl::FailedPreconditionError(
+        absl::StrCat("task ", options_.pid, ": ", unsupported.size(),
+                     " of its states cannot be restarted: mend them, or look at them with --inspect",
+                     "\n  ", absl::StrJoin(unsupported, "\n  ")));
+  }
+
+  // Tasks that go on do so as soon as their memory is copied.
+  absl::Status WriteFile(const MemorySource& memory, NewFile& file) {
+    const absl::StatusOr<std::vector<uint32_t>> checksums =
+        WriteMemory(snapshot_, memory, file, options_.progress);
+    if (!checksums.ok()) return checksums.status();
+    result_.frozen_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_));
+    if (options_.afterwards == Afterwards::kRun) {
+      const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
+      if (!frozen.ok()) return frozen.status();
+      result_.frozen_ns = *frozen;
+    }
+    ObjectBuilder checkpoint(snapshot_.Get("checkpoint", 1));
+    checkpoint.SetNumber("downtime", result_.frozen_ns);
+    if (absl::Status status = snapshot_.Replace(1, checkpoint); !status.ok()) return status;
+    if (absl::Status status = WriteMetadata(snapshot_, *checksums, file); !status.ok()) {
+      return status;
+    }
+    return file.Commit();
+  }
+
+  // The image is safe: what the caller asked for happens to the tasks, which are still
+  // frozen unless they were to run on, so that their pids are theirs.
+  absl::Status Release() {
+    if (options_.afterwards != Afterwards::kRun) {
+      const int signal = options_.afterwards == Afterwards::kKill ? SIGKILL : SIGSTOP;
+      for (const pid_t pid : result_.tasks) {
+        if (::kill(pid, signal) != 0 && errno != ESRCH) {
+          return absl::ErrnoToStatus(errno, absl::StrCat("task ", pid, ": cannot be signalled"));
+        }
+      }
+    }
+    const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
+    if (absl::IsFailedPrecondition(frozen.status())) return absl::OkStatus();  // thawed before
+    if (!frozen.ok()) return frozen.status();
+    if (result_.frozen_ns == 0) result_.frozen_ns = *frozen;
+    return absl::OkStatus();
+  }
+
+  absl::Status InImage(const absl::Status& status) const {
+    return absl::Status(status.code(), absl::StrCat(options_.image, ": ", status.message(),
+                                                    ": the tasks go on, no image is left"));
+  }
+
+  const CheckpointOptions& options_;
+  std::optional<KernelCheckpoint> kernel_;  // destroyed: all go on
+  Snapshot snapshot_;
+  CheckpointResult result_;
+  absl::Time frozen_since_;
+};
+
+}  // namespace
+
+absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options) {
+  return Checkpoint(options).Take();
+}
+
+}  // namespace crfs

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Taking a checkpoint of a task and all of its descendants.
+
+#ifndef CRFS_ENGINE_CHECKPOINT_H_
+#define CRFS_ENGINE_CHECKPOINT_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/checkpoint_writer.h"
+
+namespace crfs {
+
+// What becomes of the tasks when they have been saved.
+enum class Afterwards { kRun, kStop, kKill };
+
+struct CheckpointOptions {
+  pid_t pid = 0;
+  std::string image;  // path, or - for standard output
+  Afterwards afterwards = Afterwards::kRun;
+  // Saves states that cannot be restarted too, and lists them in checkpoint/unsupported;
+  // otherwise such a checkpoint is refused, and each state is in the message.
+  bool inspect = false;
+  CopyProgress progress;
+};
+
+struct CheckpointResult {
+  std::vector<pid_t> tasks;  // the root first
+  uint64_t memory = 0;       // bytes saved
+  uint64_t frozen_ns = 0;
+  std::vector<std::string> unsupported;  // with `inspect`
+};
+
+// Through the module (crfs/ioctl.h). On any error the tasks go on as if nothing had been
+// (also with kStop and kKill), and no image is left. Messages: `PATH or task: what is
+// wrong: what to do`, several lines for several states.
+absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options);
+
+}  // namespace crfs
+
+#endif  // CRFS_ENGINE_CHECKPOINT_H_

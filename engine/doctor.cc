@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "engine/doctor.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "engine/device.h"
+#include "engine/proc_file.h"
+#include "index/index_cache.h"
+
+namespace crfs {
+namespace {
+
+Finding ExamineArchitecture() {
+  utsname name = {};
+  ::uname(&name);
+  const bool fits = absl::string_view(name.machine) == "x86_64";
+  return {fits, "machine", absl::StrCat(name.machine, ", kernel ", name.release),
+          "crfs knows x86_64 only"};
+}
+
+Finding ExamineKernelEngine() {
+  const absl::StatusOr<KernelCheckpoint> checkpoint = KernelCheckpoint::Open();
+  if (checkpoint.ok()) return {true, "kernel engine", "the module crfs is loaded", ""};
+  // The message holds the remedy.
+  return {false, "kernel engine", std::string(checkpoint.status().message()), ""};
+}
+
+Finding ExamineProcChildren() {
+  const bool there = ReadFile(absl::StrCat("/proc/self/task/", ::getpid(), "/children")).ok();
+  return {there, "task trees",
+          there ? "/proc/PID/task/TID/children is there" : "/proc/PID/task/TID/children is missing",
+          "a kernel with CONFIG_PROC_CHILDREN is needed to find descendants"};
+}
+
+Finding ExaminePtrace() {
+  const absl::StatusOr<std::string> scope = ReadFile("/proc/sys/kernel/yama/ptrace_scope");
+  if (::geteuid() == 0) {
+    const bool allowed = !scope.ok() || absl::StripAsciiWhitespace(*scope) != "3";
+    return {allowed, "right to checkpoint", "root: any program",
+            "kernel.yama.ptrace_scope is 3, which forbids ptrace until the next boot"};
+  }
+  if (scope.ok() && absl::StripAsciiWhitespace(*scope) != "0") {
+    return {false, "right to checkpoint",
+            absl::StrCat("kernel.yama.ptrace_scope is ", absl::StripAsciiWhitespace(*scope)),
+            "run crfs as root, or set it to 0 (sysctl kernel.yama.ptrace_scope=0)"};
+  }
+  return {true, "right to checkpoint", "your own programs", ""};
+}
+
+Finding ExamineFuse() {
+  const UniqueFd fuse(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (!fuse.valid()) {
+    return {false, "mounts", absl::StrCat("/dev/fuse: ", std::strerror(errno)),
+            "load the module fuse (modprobe fuse), or ask for access to /dev/fuse"};
+  }
+  if (::geteuid() != 0) {
+    for (const char* helper : {"/usr/bin/fusermount3", "/bin/fusermount3"}) {
+      if (::access(helper, X_OK) == 0) return {true, "mounts", "/dev/fuse and fusermount3", ""};
+    }
+    return {false, "mounts", "fusermount3 is missing", "install fuse3"};
+  }
+  return {true, "mounts", "/dev/fuse", ""};
+}
+
+Finding ExamineIndexFolder(const std::string& directory) {
+  const absl::StatusOr<std::string> folder = IndexFolder(directory);
+  if (!folder.ok()) {
+    return {false, "indexes", std::string(folder.status().message()), "name a folder with --index"};
+  }
+  return {true, "indexes", *folder, ""};
+}
+
+}  // namespace
+
+std::vector<Finding> ExamineMachine(const std::string& index_directory) {
+  return {ExamineArchitecture(), ExamineKernelEngine(), ExamineProcChildren(),
+          ExaminePtrace(),       ExamineFuse(),         ExamineIndexFolder(index_directory)};
+}
+
+}  // namespace crfs

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The memory of frozen tasks as one run of bytes: the data of the image, in its order.
+
+#ifndef CRFS_ENGINE_MEMORY_SOURCE_H_
+#define CRFS_ENGINE_MEMORY_SOURCE_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/snapshot.h"
+#include "index/unique_fd.h"
+
+namespace crfs {
+
+// Opens the memory of one mm or shmem object, so that pread(2) at an address or a file
+// offset reads it.
+using OpenMemory = std::function<absl::StatusOr<UniqueFd>(uint32_t type, uint64_t id)>;
+
+class MemorySource {
+ public:
+  // Keeps what it needs of `snapshot`; opens each memory once.
+  static absl::StatusOr<MemorySource> Create(const Snapshot& snapshot, const OpenMemory& open);
+
+  uint64_t size() const { return size_; }
+
+  // Fills `buffer` with the bytes from `offset` on, all of which must lie within size().
+  // Any thread, any number at once.
+  absl::Status Read(uint64_t offset, std::span<char> buffer) const;
+
+ private:
+  struct Run {
+    uint64_t begin;   // where it begins in the data
+    uint64_t length;  // bytes
+    int fd;           // one of memories_
+    uint64_t source;  // where it begins there
+  };
+
+  std::vector<Run> runs_;
+  std::vector<UniqueFd> memories_;
+  uint64_t size_ = 0;
+};
+
+}  // namespace crfs
+
+#endif  // CRFS_ENGINE_MEMORY_SOURCE_H_
