@@ -2,7 +2,8 @@
 //
 // Reads an image as a stream (crfs/image.h, docs/image-format.md) and checks all of it on
 // the way: checksums, canonical order and layout, references, counts, digest. Memory is
-// bounded by one record (CRFS_RECORD_BODY_MAX) and one chunk of data, whatever the image.
+// bounded by one record (CRFS_RECORD_BODY_MAX) and what the rules that span records need:
+// 16 bytes a task, some 3 bytes a mapping, 4 bytes a chunk of data.
 
 #ifndef CRFS_INDEX_IMAGE_READER_H_
 #define CRFS_INDEX_IMAGE_READER_H_
@@ -46,8 +47,14 @@ struct ReadOptions {
 
 // Reads one image from its first to its last byte; anything after it is an error.
 // DATA_LOSS: damaged or truncated, with the offset and what is wrong. INVALID_ARGUMENT: not
-// an image. UNIMPLEMENTED: a newer format. Messages do not name the file: callers do.
+// an image. UNIMPLEMENTED: a newer format, or another architecture. RESOURCE_EXHAUSTED: more
+// than this program can check. Errors of the source and of the visitor come as they are.
+// Messages do not name the file: callers do, with WithPath.
 absl::Status ReadImage(ByteSource& source, ImageVisitor& visitor, const ReadOptions& options = {});
+
+// The same status with `path: ` before its message, unless it begins with that already, as
+// errors of a source do.
+absl::Status WithPath(const absl::Status& status, absl::string_view path);
 
 }  // namespace crfs
 
