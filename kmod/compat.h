@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between kernel versions. No other file looks at the version.
+ */
+#ifndef CRFS_KMOD_COMPAT_H
+#define CRFS_KMOD_COMPAT_H
+
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "crfs needs Linux 6.1 or newer"
+#endif
+
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+/* FLAGS_* of kernel/futex/futex.h, which a restart block of futex(2) holds. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define CRFS_FUTEX_SHARED 0x10
+#define CRFS_FUTEX_CLOCKRT 0x20
+#else
+#define CRFS_FUTEX_SHARED 0x01
+#define CRFS_FUTEX_CLOCKRT 0x02
+#endif
+
+static inline u64 crfs_capabilities(kernel_cap_t set)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return set.val;
+#else
+	return set.cap[0] | (u64)set.cap[1] << 32;
+#endif
+}
+
+/* Whether timer_create(2) made any. */
+static inline bool crfs_has_posix_timers(const struct signal_struct *signal)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	return !hlist_empty(&signal->posix_timers);
+#else
+	return !list_empty(&signal->posix_timers);
+#endif
+}
+
+/* Null where F_SETOWN and F_SETSIG were never used. */
+static inline struct fown_struct *crfs_file_owner(struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	return file_f_owner(file);
+#else
+	return &file->f_owner;
+#endif
+}
+
+/* The program's file, with a reference, or null. */
+static inline struct file *crfs_exe_file(struct mm_struct *mm)
+{
+	struct file *file;
+
+	rcu_read_lock();
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	file = get_file_rcu(&mm->exe_file);
+#else
+	file = rcu_dereference(mm->exe_file);
+	if (file && !get_file_rcu(file))
+		file = NULL;
+#endif
+	rcu_read_unlock();
+	return file;
+}
+
+/* The path by which user space knows a mapped file (overlayfs maps one behind it). */
+static inline const struct path *crfs_file_path(struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return file_user_path(file);
+#else
+	return &file->f_path;
+#endif
+}
+
+static inline u32 crfs_rseq_length(const struct task_struct *task)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return task->rseq ? task->rseq_len : 0;
+#else
+	return task->rseq ? sizeof(struct rseq) : 0;
+#endif
+}
+
+static inline bool crfs_has_shadow_stack(const struct task_struct *task)
+{
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+	return task->thread.features & 1; /* ARCH_SHSTK_SHSTK */
+#else
+	return false;
+#endif
+}
+
+static inline const char *crfs_anon_name(const struct vm_area_struct *vma)
+{
+#ifdef CONFIG_ANON_VMA_NAME
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	if (vma->vm_file)
+		return NULL;
+#endif
+	return vma->anon_name ? vma->anon_name->name : NULL;
+#else
+	return NULL;
+#endif
+}
+
+static inline long crfs_get_pages(struct mm_struct *mm, unsigned long address, unsigned long count,
+				  unsigned int flags, struct page **pages, int *locked)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, address, count, flags, pages, locked);
+#else
+	return get_user_pages_remote(mm, address, count, flags, pages, NULL, locked);
+#endif
+}
+
+/*
+ * Up to 6.4 splice reads through an iterator into which a page goes by reference. The
+ * pages of a task change after its thaw, so they must be copied.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define crfs_splice_read copy_splice_read
+static inline bool crfs_iter_takes_pages(const struct iov_iter *iter)
+{
+	return false;
+}
+#else
+#define crfs_splice_read generic_file_splice_read
+static inline bool crfs_iter_takes_pages(const struct iov_iter *iter)
+{
+	return iov_iter_is_pipe(iter);
+}
+#endif
+
+#endif /* CRFS_KMOD_COMPAT_H */

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Freezing a thread group: arm every thread, wait until each stands still, look for new
+ * ones, until there is none.
+ */
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/slab.h>
+#include <asm/segment.h>
+
+#include "session.h"
+
+#define CRFS_FREEZE_TIMEOUT_MS 10000
+/* Threads that stop or exit do not tell: how often to look at them. */
+#define CRFS_SETTLE_POLL_JIFFIES 1
+
+static DEFINE_MUTEX(crfs_claims_lock);
+static LIST_HEAD(crfs_claims);
+
+static void crfs_task_free(struct kref *ref)
+{
+	struct crfs_group *task = container_of(ref, struct crfs_group, ref);
+
+	put_pid(task->pid);
+	kfree(task);
+}
+
+void crfs_task_put(struct crfs_group *task)
+{
+	kref_put(&task->ref, crfs_task_free);
+}
+
+static void crfs_thread_free(struct kref *ref)
+{
+	struct crfs_member *thread = container_of(ref, struct crfs_member, ref);
+
+	put_task_struct(thread->task);
+	crfs_task_put(thread->owner);
+	kfree(thread);
+}
+
+void crfs_thread_put(struct crfs_member *thread)
+{
+	kref_put(&thread->ref, crfs_thread_free);
+}
+
+/* One checkpoint at a time: a task that another one has frozen is busy. */
+static int crfs_claim(struct crfs_group *task)
+{
+	struct crfs_group *other;
+	int err = 0;
+
+	mutex_lock(&crfs_claims_lock);
+	list_for_each_entry(other, &crfs_claims, claim) {
+		if (other->pid == task->pid)
+			err = other->session == task->session ? -EALREADY : -EBUSY;
+	}
+	if (!err)
+		list_add(&task->claim, &crfs_claims);
+	mutex_unlock(&crfs_claims_lock);
+	return err;
+}
+
+/* Takes over the references to @leader and @mm, also when it fails. */
+static struct crfs_group *crfs_task_create(struct crfs_session *session,
+					  struct task_struct *leader, struct mm_struct *mm)
+{
+	struct crfs_group *task = kzalloc(sizeof(*task), GFP_KERNEL_ACCOUNT);
+	int err = -ENOMEM;
+
+	if (!task)
+		goto put;
+	kref_init(&task->ref);
+	INIT_LIST_HEAD(&task->node);
+	INIT_LIST_HEAD(&task->threads);
+	hash_init(task->known);
+	init_waitqueue_head(&task->settle);
+	init_waitqueue_head(&task->thaw);
+	task->session = session;
+	task->pid = get_pid(task_tgid(leader));
+	task->leader = leader;
+	task->mm = mm;
+	err = crfs_claim(task);
+	if (!err)
+		return task;
+	crfs_task_put(task);
+put:
+	if (mm)
+		mmput(mm);
+	put_task_struct(leader);
+	return ERR_PTR(err);
+}
+
+/**
+ * crfs_task_release - let a task's threads go on and give up everything but the struct
+ * @task: no longer in its session's list; the reference to it is given up too
+ */
+void crfs_task_release(struct crfs_group *task)
+{
+	struct crfs_member *thread, *next;
+
+	WRITE_ONCE(task->released, true);
+	wake_up_all(&task->thaw);
+	list_for_each_entry_safe(thread, next, &task->threads, node) {
+		crfs_park_disarm(thread);
+		list_del(&thread->node);
+		crfs_thread_put(thread);
+	}
+	mutex_lock(&crfs_claims_lock);
+	list_del(&task->claim);
+	task->session = NULL;
+	mutex_unlock(&crfs_claims_lock);
+	if (task->mm)
+		mmput(task->mm);
+	task->mm = NULL;
+	put_task_struct(task->leader);
+	task->leader = NULL;
+	crfs_task_put(task);
+}
+
+static bool crfs_is_known(struct crfs_group *task, struct task_struct *tsk)
+{
+	struct crfs_member *thread;
+
+	hash_for_each_possible(task->known, thread, known, (unsigned long)tsk) {
+		if (thread->task == tsk)
+			return true;
+	}
+	return false;
+}
+
+/* Takes over the reference to @tsk, also when it fails. */
+static int crfs_add_thread(struct crfs_group *task, struct task_struct *tsk)
+{
+	struct crfs_member *thread = kzalloc(sizeof(*thread), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!thread) {
+		put_task_struct(tsk);
+		return -ENOMEM;
+	}
+	kref_init(&thread->ref);
+	kref_get(&task->ref);
+	thread->owner = task;
+	thread->task = tsk;
+	list_add_tail(&thread->node, &task->threads);
+	hash_add(task->known, &thread->known, (unsigned long)tsk);
+	err = crfs_park_arm(thread);
+	return err == -ESRCH ? 0 : err;
+}
+
+/*
+ * Finds the threads that are not known yet and arms them. Returns how many, or an error.
+ * A thread that has died is of interest only if it is the leader, which then remains.
+ */
+static int crfs_add_threads(struct crfs_group *task)
+{
+	unsigned int limit = READ_ONCE(task->leader->signal->nr_threads) + 16;
+	struct task_struct **found, *tsk;
+	unsigned int count = 0, i;
+	int err = 0;
+
+	found = kvmalloc_array(limit, sizeof(*found), GFP_KERNEL_ACCOUNT);
+	if (!found)
+		return -ENOMEM;
+	rcu_read_lock();
+	__for_each_thread(task->leader->signal, tsk) {
+		if (crfs_is_known(task, tsk) || (tsk->exit_state && !thread_group_leader(tsk)))
+			continue;
+		if (count == limit)
+			break;
+		found[count++] = get_task_struct(tsk);
+	}
+	rcu_read_unlock();
+	for (i = 0; i < count; i++) {
+		if (err)
+			put_task_struct(found[i]);
+		else
+			err = crfs_add_thread(task, found[i]);
+	}
+	kvfree(found);
+	return err ?: count;
+}
+
+/* Where a thread stands now. Parked and dead do not change before the thaw, but by SIGKILL. */
+enum crfs_standing crfs_thread_standing(struct crfs_member *thread)
+{
+	struct task_struct *task = thread->task;
+	enum crfs_member_state state = smp_load_acquire(&thread->state);
+
+	if (READ_ONCE(task->exit_state))
+		return CRFS_STANDS_DEAD;
+	if (state == CRFS_THREAD_GONE || smp_load_acquire(&task->on_cpu))
+		return CRFS_STANDS_NOT;
+	if (state == CRFS_THREAD_PARKED)
+		return CRFS_STANDS_PARKED;
+	return task_is_stopped_or_traced(task) ? CRFS_STANDS_STOPPED : CRFS_STANDS_NOT;
+}
+
+/* Drops threads that died. Returns the first that does not stand yet, or null. */
+static struct crfs_member *crfs_first_unsettled(struct crfs_group *task)
+{
+	struct crfs_member *thread, *next, *first = NULL;
+
+	list_for_each_entry_safe(thread, next, &task->threads, node) {
+		switch (crfs_thread_standing(thread)) {
+		case CRFS_STANDS_DEAD:
+			if (thread_group_leader(thread->task))
+				break;
+			crfs_park_disarm(thread);
+			list_del(&thread->node);
+			hash_del(&thread->known);
+			crfs_thread_put(thread);
+			break;
+		case CRFS_STANDS_NOT:
+			if (!first)
+				first = thread;
+			break;
+		default:
+			break;
+		}
+	}
+	return first;
+}
+
+static bool crfs_is_exiting(struct task_struct *leader)
+{
+	return READ_ONCE(leader->signal->flags) & SIGNAL_GROUP_EXIT;
+}
+
+/* Waits until every known thread stands. */
+static int crfs_settle(struct crfs_group *task, unsigned long deadline, u32 *tid)
+{
+	struct crfs_member *thread;
+	long err;
+
+	while ((thread = crfs_first_unsettled(task))) {
+		if (crfs_is_exiting(task->leader))
+			return -ESRCH;
+		if (time_after(jiffies, deadline)) {
+			*tid = task_pid_vnr(thread->task);
+			return -ETIMEDOUT;
+		}
+		/* Those that parked a moment ago have only to leave their cpu. */
+		if (smp_load_acquire(&thread->state) == CRFS_THREAD_PARKED) {
+			usleep_range(10, 50);
+			continue;
+		}
+		err = wait_event_interruptible_timeout(task->settle,
+						       !atomic_read(&task->unsettled),
+						       CRFS_SETTLE_POLL_JIFFIES);
+		if (err < 0)
+			return -EINTR;
+		/* All are parked or gone, so the event does not make it wait for the latter. */
+		if (err > 0 && smp_load_acquire(&thread->state) == CRFS_THREAD_GONE)
+			usleep_range(50, 200);
+		if (signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
+
+/* Is what stands now what the caller gave its proof for, and of a kind that can be saved? */
+static int crfs_check_frozen(struct crfs_group *task, u32 *tid)
+{
+	struct crfs_member *thread;
+
+	if (crfs_is_exiting(task->leader))
+		return -ESRCH;
+	list_for_each_entry(thread, &task->threads, node) {
+		*tid = task_pid_vnr(thread->task);
+		if (READ_ONCE(thread->task->exit_state))
+			continue;
+		if (!crfs_has_mm(thread->task, task->mm))
+			return -EPERM;
+		if (task_pt_regs(thread->task)->cs != __USER_CS ||
+		    test_tsk_thread_flag(thread->task, TIF_ADDR32))
+			return -EOPNOTSUPP;
+	}
+	*tid = 0;
+	return 0;
+}
+
+static int crfs_freeze_threads(struct crfs_group *task, unsigned long deadline, u32 *tid)
+{
+	struct crfs_member *thread;
+	int added, err;
+
+	for (;;) {
+		added = crfs_add_threads(task);
+		if (added < 0)
+			return added;
+		err = crfs_settle(task, deadline, tid);
+		if (err)
+			return err;
+		if (!added)
+			break;
+		/* A group that clones without end is looked at without end, but for this. */
+		if (time_after(jiffies, deadline)) {
+			*tid = task_pid_vnr(task->leader);
+			return -ETIMEDOUT;
+		}
+	}
+	if (list_empty(&task->threads))
+		return -ESRCH;
+	task->thread_count = 0;
+	list_for_each_entry(thread, &task->threads, node)
+		task->thread_count++;
+	return crfs_check_frozen(task, tid);
+}
+
+/* A zombie stands still by itself: wait until the last of its threads is one. */
+static int crfs_freeze_zombie(struct crfs_group *task, unsigned long deadline, u32 *tid)
+{
+	struct task_struct *leader = task->leader;
+	int err;
+
+	while (!READ_ONCE(leader->exit_state) || !thread_group_empty(leader)) {
+		if (!crfs_is_exiting(leader) && !(READ_ONCE(leader->flags) & PF_EXITING))
+			return -EPERM;
+		*tid = task_pid_vnr(leader);
+		if (time_after(jiffies, deadline))
+			return -ETIMEDOUT;
+		if (schedule_timeout_interruptible(1) && signal_pending(current))
+			return -EINTR;
+	}
+	*tid = 0;
+	if (!pid_task(task->pid, PIDTYPE_PID))
+		return -ESRCH;
+	err = crfs_add_threads(task);
+	if (err < 0)
+		return err;
+	task->thread_count = 1;
+	return list_empty(&task->threads) ? -ESRCH : 0;
+}
+
+/**
+ * crfs_freeze - freeze one thread group into a session
+ * @session: whose lock is held
+ * @args: as in include/crfs/ioctl.h; flags and reserved members are checked already
+ *
+ * Return: 0, or an error as listed there; then the task runs on.
+ */
+int crfs_freeze(struct crfs_session *session, struct crfs_ioc_freeze *args)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(args->timeout_ms ?: CRFS_FREEZE_TIMEOUT_MS);
+	struct mm_struct *mm = NULL;
+	struct task_struct *leader;
+	struct crfs_group *task;
+	struct pid *pid;
+	ktime_t begin = ktime_get();
+	int err;
+
+	lockdep_assert_held(&session->lock);
+	if (!args->pid || args->pid > INT_MAX || args->mem_fd < -1)
+		return -EINVAL;
+	pid = find_get_pid(args->pid);
+	leader = get_pid_task(pid, PIDTYPE_TGID);
+	put_pid(pid);
+	if (!leader)
+		return -ESRCH;
+	err = -EINVAL;
+	if (leader->flags & PF_KTHREAD)
+		goto put_leader;
+	err = -EDEADLK;
+	if (same_thread_group(leader, current))
+		goto put_leader;
+	if (args->mem_fd >= 0) {
+		mm = crfs_proof(leader, args->mem_fd);
+		err = PTR_ERR_OR_ZERO(mm);
+	} else {
+		err = crfs_proof_zombie(session, leader);
+	}
+	if (err)
+		goto put_leader;
+
+	task = crfs_task_create(session, leader, mm);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	if (mm)
+		err = crfs_freeze_threads(task, deadline, &args->tid);
+	else
+		err = crfs_freeze_zombie(task, deadline, &args->tid);
+	if (err) {
+		crfs_task_release(task);
+		return err;
+	}
+	if (list_empty(&session->tasks))
+		session->since = begin;
+	list_add_tail(&task->node, &session->tasks);
+	args->threads = task->thread_count;
+	return 0;
+
+put_leader:
+	put_task_struct(leader);
+	return err;
+}
+
+/* Waits until a thread of a frozen task stands again: a stopped one may be parking. */
+int crfs_thread_settle(struct crfs_member *thread)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(CRFS_FREEZE_TIMEOUT_MS);
+
+	while (crfs_thread_standing(thread) == CRFS_STANDS_NOT) {
+		if (smp_load_acquire(&thread->state) == CRFS_THREAD_GONE)
+			return -ESRCH;
+		if (time_after(jiffies, deadline))
+			return -ETIMEDOUT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(20, 200);
+	}
+	return 0;
+}

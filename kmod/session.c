@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The descriptor of a checkpoint: its ioctls, its stream, its end.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "arguments.h"
+#include "session.h"
+
+struct crfs_session *crfs_session_create(void)
+{
+	struct crfs_session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+
+	if (!session)
+		return NULL;
+	kref_init(&session->ref);
+	mutex_init(&session->lock);
+	INIT_LIST_HEAD(&session->tasks);
+	crfs_stream_init(&session->stream);
+	crfs_objects_init(&session->objects);
+	return session;
+}
+
+struct crfs_session *crfs_session_get(struct crfs_session *session)
+{
+	kref_get(&session->ref);
+	return session;
+}
+
+static void crfs_session_free(struct kref *ref)
+{
+	struct crfs_session *session = container_of(ref, struct crfs_session, ref);
+
+	WARN_ON_ONCE(!list_empty(&session->tasks));
+	crfs_objects_free(&session->objects);
+	crfs_stream_free(&session->stream);
+	kfree(session);
+}
+
+void crfs_session_put(struct crfs_session *session)
+{
+	kref_put(&session->ref, crfs_session_free);
+}
+
+/**
+ * crfs_session_thaw - let all tasks of a session go on; the second time does nothing
+ * @session: whose lock is held
+ *
+ * Return: how long they stood, nanoseconds.
+ */
+u64 crfs_session_thaw(struct crfs_session *session)
+{
+	struct crfs_group *task, *next;
+
+	lockdep_assert_held(&session->lock);
+	if (session->thawed)
+		return session->frozen_ns;
+	/* Before any task runs: a memory read that has not seen this was of frozen memory. */
+	smp_store_release(&session->thawed, true);
+	smp_mb();
+	list_for_each_entry(task, &session->tasks, node) {
+		WRITE_ONCE(task->released, true);
+		wake_up_all(&task->thaw);
+	}
+	if (!list_empty(&session->tasks))
+		session->frozen_ns = ktime_to_ns(ktime_sub(ktime_get(), session->since));
+	list_for_each_entry_safe(task, next, &session->tasks, node) {
+		list_del_init(&task->node);
+		crfs_task_release(task);
+	}
+	return session->frozen_ns;
+}
+
+static long crfs_ioctl_freeze(struct crfs_session *session, void __user *user)
+{
+	struct crfs_ioc_freeze args;
+	int err = crfs_copy_in(&args, sizeof(args), user);
+	u32 size = args.size;
+	int out;
+
+	if (err)
+		return err;
+	if (args.flags || args.reserved)
+		return -EINVAL;
+	if (session->captured || session->thawed)
+		return -EINVAL;
+	args.threads = 0;
+	args.tid = 0;
+	err = crfs_freeze(session, &args);
+	out = crfs_copy_out(user, &args, size, sizeof(args));
+	return err ?: out;
+}
+
+static long crfs_ioctl_capture(struct crfs_session *session, void __user *user)
+{
+	struct crfs_ioc_capture args;
+	int err = crfs_copy_in(&args, sizeof(args), user);
+	u32 size = args.size;
+	int out;
+
+	if (err)
+		return err;
+	if (args.flags || args.reserved)
+		return -EINVAL;
+	if (session->captured || session->thawed || list_empty(&session->tasks))
+		return -EINVAL;
+	args.pid = 0;
+	err = crfs_capture(session, &args);
+	out = crfs_copy_out(user, &args, size, sizeof(args));
+	return err ?: out;
+}
+
+static long crfs_ioctl_memory(struct crfs_session *session, void __user *user)
+{
+	struct crfs_ioc_memory args;
+	int err = crfs_copy_in(&args, sizeof(args), user);
+
+	if (err)
+		return err;
+	if (args.flags || args.reserved || !session->captured)
+		return -EINVAL;
+	if (session->thawed)
+		return -ENODATA;
+	return crfs_memory_open(session, &args);
+}
+
+static long crfs_ioctl_thaw(struct crfs_session *session, void __user *user)
+{
+	struct crfs_ioc_thaw args;
+	int err = crfs_copy_in(&args, sizeof(args), user);
+
+	if (err)
+		return err;
+	if (args.flags)
+		return -EINVAL;
+	args.frozen_ns = crfs_session_thaw(session);
+	return crfs_copy_out(user, &args, args.size, sizeof(args));
+}
+
+static long crfs_session_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	struct crfs_session *session = file->private_data;
+	void __user *user = (void __user *)argument;
+	long result;
+
+	if (mutex_lock_interruptible(&session->lock))
+		return -EINTR;
+	switch (command) {
+	case CRFS_IOC_FREEZE:
+		result = crfs_ioctl_freeze(session, user);
+		break;
+	case CRFS_IOC_CAPTURE:
+		result = crfs_ioctl_capture(session, user);
+		break;
+	case CRFS_IOC_MEMORY:
+		result = crfs_ioctl_memory(session, user);
+		break;
+	case CRFS_IOC_THAW:
+		result = crfs_ioctl_thaw(session, user);
+		break;
+	default:
+		result = -ENOTTY;
+	}
+	mutex_unlock(&session->lock);
+	return result;
+}
+
+/* The records stay readable after the thaw: they are a copy. */
+static ssize_t crfs_session_read(struct kiocb *kiocb, struct iov_iter *iter)
+{
+	struct crfs_session *session = kiocb->ki_filp->private_data;
+	bool captured;
+
+	if (mutex_lock_interruptible(&session->lock))
+		return -EINTR;
+	captured = session->captured;
+	mutex_unlock(&session->lock);
+	if (!captured)
+		return -EINVAL;
+	return crfs_stream_read(&session->stream, iter, &kiocb->ki_pos);
+}
+
+static int crfs_session_close(struct inode *inode, struct file *file)
+{
+	struct crfs_session *session = file->private_data;
+
+	mutex_lock(&session->lock);
+	crfs_session_thaw(session);
+	mutex_unlock(&session->lock);
+	crfs_session_put(session);
+	return 0;
+}
+
+static const struct file_operations crfs_session_operations = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = crfs_session_ioctl,
+	.read_iter = crfs_session_read,
+	.release = crfs_session_close,
+	.llseek = noop_llseek,
+};
+
+/* Returns the descriptor of a new, empty session. */
+int crfs_session_open(void)
+{
+	struct crfs_session *session = crfs_session_create();
+	int fd;
+
+	if (!session)
+		return -ENOMEM;
+	fd = anon_inode_getfd("[crfs]", &crfs_session_operations, session, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		crfs_session_put(session);
+	return fd;
+}
