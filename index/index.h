@@ -70,6 +70,20 @@ class Index {
   // until `visit` returns false. owner_id is 0 for types without an owner.
   absl::Status ListKeys(const ObjectType& type, uint64_t owner_id, uint64_t key,
                         absl::FunctionRef<bool(uint64_t key, uint64_t id)> visit) const;
+  // The one with the greatest key up to and with `key`; nullopt if there is none. `type` must
+  // be found by a key number.
+  struct KeyedId {
+    uint64_t key;
+    uint64_t id;
+  };
+  absl::StatusOr<std::optional<KeyedId>> FindKeyBefore(const ObjectType& type, uint64_t owner_id,
+                                                       uint64_t key) const;
+  // OK if there is such an object, else NOT_FOUND; cheaper than Get.
+  absl::Status Exists(const ObjectType& type, uint64_t id) const;
+  // Where the body of an object's record stands in the image.
+  absl::StatusOr<uint64_t> BodyOffset(const ObjectType& type, uint64_t id) const;
+  // The id of the only checkpoint object.
+  uint64_t checkpoint_id() const;
   // How many objects of a type there are in the image.
   uint64_t Count(const ObjectType& type) const;
   // References in the image to one object.
@@ -81,15 +95,20 @@ class Index {
     gid_t gid;
   };
   absl::StatusOr<Owner> OwnerOf(const ObjectType& type, uint64_t id) const;
+  // That of the root task.
+  Owner main_owner() const;
+  // Whether everything belongs to main_owner().
+  bool one_owner() const;
 
   // The extent that holds `offset`, or else the next one after it; nullopt if there is none.
-  absl::StatusOr<std::optional<SavedExtent>> FindExtent(const ObjectType& owner,
-                                                        uint64_t owner_id, uint64_t offset) const;
-  // Bytes saved of one owner's memory.
+  absl::StatusOr<std::optional<SavedExtent>> FindExtent(const ObjectType& owner, uint64_t owner_id,
+                                                        uint64_t offset) const;
+  // Bytes saved of one owner's memory; of an mm, those of all its mappings.
   absl::StatusOr<uint64_t> SavedBytes(const ObjectType& owner, uint64_t owner_id) const;
 
-  // Compares the data between two offsets of the image with its checksums, each chunk once
-  // in the life of this Index. DATA_LOSS names the image and the chunk.
+  // Compares the data between two offsets of the image with its checksums: each chunk once,
+  // and again when the file has been changed. What is not data is passed over. DATA_LOSS
+  // names the image and the chunk, or says that the image has become too short.
   absl::Status VerifyData(uint64_t image_offset, uint64_t length) const;
 
   const std::string& image_path() const;

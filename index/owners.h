@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// To whom the objects of an image belong (Index::OwnerOf), found out while its index is
+// built. A task belongs to the effective user of its leader thread if its memory is
+// dumpable, else to root, as in /proc; without memory (a zombie) there is nothing to hide,
+// and it belongs to that user. What a task refers to, directly or not, belongs to the same;
+// what tasks of different owners refer to belongs to root.
+//
+// Not for use by several threads at once.
+
+#ifndef CRFS_INDEX_OWNERS_H_
+#define CRFS_INDEX_OWNERS_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "index/id_ranks.h"
+#include "index/image_file.h"
+#include "index/record.h"
+
+namespace crfs {
+
+// What the builder knows of the objects of one type.
+struct TypeRange {
+  IdRanks ids;
+  uint64_t begin = 0;  // where its records stand in the image
+  uint64_t end = 0;
+};
+
+class Owners {
+ public:
+  struct Owner {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    bool operator==(const Owner&) const = default;
+  };
+
+  // `types` is indexed by ObjectType::index, is filled as objects are read, an object before
+  // it is passed to Add, and must outlive this.
+  explicit Owners(const std::vector<TypeRange>* types);
+
+  // All objects of the image, in its order.
+  void Add(const ObjectView& object);
+
+  // After the last object: that of the root task.
+  Owner Main() const;
+  // Whether all tasks have the same owner, and so has all else.
+  bool AllTheSame() const;
+  // Calls visit(type, id, owner) for every object that does not belong to Main(), by type
+  // and id. Reads the objects again.
+  absl::Status ForEachOther(
+      const ImageFile& image,
+      absl::FunctionRef<absl::Status(const ObjectType&, uint64_t, Owner)> visit);
+
+ private:
+  // Of one object: nobody's yet, one of owners_ (its index + 1), or of several owners.
+  using Mark = uint32_t;
+  static constexpr Mark kNobody = 0;
+  static constexpr Mark kSeveral = UINT32_MAX;
+
+  struct Task {
+    uint32_t pid;
+    bool has_memory;
+    bool dumpable;
+    Owner owner;
+  };
+
+  Mark* MarkOf(const ObjectType& type, uint64_t id);
+  void Give(const ObjectType& type, uint64_t id, Mark mark);
+  absl::Status MarkType(const ImageFile& image, const ObjectType& type);
+
+  const std::vector<TypeRange>* types_;
+  uint64_t root_task_ = 0;
+  std::vector<bool> dumpable_;            // of each mm, by rank
+  std::vector<Owner> creds_;              // by rank
+  std::vector<Task> tasks_;               // by rank
+  std::vector<Owner> owners_;             // the different ones, for marks
+  std::vector<std::vector<Mark>> marks_;  // by type and rank
+};
+
+}  // namespace crfs
+
+#endif  // CRFS_INDEX_OWNERS_H_
