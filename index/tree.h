@@ -38,9 +38,9 @@ struct Attributes {
   uint32_t nlink = 1;
   uid_t uid = 0;
   gid_t gid = 0;
-  uint64_t size = 0;      // bytes
-  uint64_t blocks = 0;    // of 512 bytes, that are really there
-  int64_t time_ns = 0;    // mtime, ctime and atime: when the checkpoint was taken
+  uint64_t size = 0;    // bytes
+  uint64_t blocks = 0;  // of 512 bytes, that are really there
+  int64_t time_ns = 0;  // mtime, ctime and atime: when the checkpoint was taken
 };
 
 struct Entry {
