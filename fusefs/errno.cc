@@ -31,4 +31,8 @@ int ErrnoOf(const absl::Status& status) {
   }
 }
 
+int XattrErrnoOf(const absl::Status& status) {
+  return absl::IsNotFound(status) ? ENODATA : ErrnoOf(status);
+}
+
 }  // namespace crfs

@@ -13,6 +13,9 @@ namespace crfs {
 // (ENOSYS would switch the operation off for good).
 int ErrnoOf(const absl::Status& status);
 
+// The same for extended attributes, where one that is not there is ENODATA.
+int XattrErrnoOf(const absl::Status& status);
+
 }  // namespace crfs
 
 #endif  // CRFS_FUSEFS_ERRNO_H_
