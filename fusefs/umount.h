@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef CRFS_FUSEFS_UMOUNT_H_
+#define CRFS_FUSEFS_UMOUNT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace crfs {
+
+// Unmounts what is mounted at `directory`, if it is one of ours, dead or alive; its daemon
+// then ends. `lazy`: even if it is in use; it then goes when its last user does.
+absl::Status Unmount(const std::string& directory, bool lazy);
+
+}  // namespace crfs
+
+#endif  // CRFS_FUSEFS_UMOUNT_H_
