@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "cli/mount_helper.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "fusefs/mount.h"
+#include "fusefs/mount_options.h"
+
+namespace crfs {
+namespace {
+
+// Exit statuses of mount(8).
+constexpr int kUsage = 1;
+constexpr int kFailed = 32;
+
+int Say(absl::string_view message, int status) {
+  std::fprintf(stderr, "crfs: %.*s\n", static_cast<int>(message.size()), message.data());
+  return status;
+}
+
+}  // namespace
+
+bool IsMountHelper(absl::string_view program) {
+  const size_t slash = program.rfind('/');
+  if (slash != absl::string_view::npos) program.remove_prefix(slash + 1);
+  return absl::StartsWith(program, "mount.");
+}
+
+int RunMountHelper(int argc, char** argv) {
+  MountOptions options;
+  bool fake = false;
+  // mount(8) gives the two paths first; getopt finds the options behind them.
+  for (int option; (option = ::getopt(argc, argv, "sfnvN:o:t:")) != -1;) {
+    switch (option) {
+      case 'o': {
+        const absl::Status status = ParseMountOptions(optarg, OptionsFrom::kFstab, options);
+        if (!status.ok()) return Say(status.message(), kUsage);
+        break;
+      }
+      case 'f':
+        fake = true;
+        break;
+      case 'N':
+        return Say("-N: another mount namespace cannot be mounted into: enter it first (nsenter)",
+                   kUsage);
+      case '?':
+        return kUsage;
+      default:  // -s, -n, -v, -t: nothing to do about them
+        break;
+    }
+  }
+  if (argc - optind != 2) {
+    return Say("mount.crfs: give an image and a directory: mount -t crfs IMAGE DIR [-o OPTIONS]",
+               kUsage);
+  }
+  options.image = argv[optind];
+  options.directory = argv[optind + 1];
+  if (fake) return 0;
+  const absl::Status status = Mount(options);
+  return status.ok() ? 0 : Say(status.message(), kFailed);
+}
+
+}  // namespace crfs
