@@ -38,6 +38,10 @@ absl::Status WriteAll(int fd, absl::string_view name, absl::string_view bytes) {
 
 }  // namespace
 
+absl::Status ByteSink::Skip(uint64_t) {
+  return absl::UnimplementedError("what has to be written in order cannot leave bytes out");
+}
+
 absl::Status ByteSource::Skip(uint64_t length) {
   std::array<char, 64 << 10> buffer;
   while (length > 0) {
@@ -179,6 +183,13 @@ absl::StatusOr<NewFile> NewFile::Create(std::string path) {
 }
 
 absl::Status NewFile::Write(absl::string_view bytes) { return WriteAll(fd_.get(), path_, bytes); }
+
+absl::Status NewFile::Skip(uint64_t length) {
+  if (::lseek(fd_.get(), static_cast<off_t>(length), SEEK_CUR) < 0) {
+    return Failed(path_, "cannot seek", errno);
+  }
+  return absl::OkStatus();
+}
 
 absl::Status NewFile::Commit() {
   if (!rename_) return absl::OkStatus();

@@ -33,6 +33,8 @@ class ByteSink {
   virtual ~ByteSink() = default;
   // Writes all of it. Errors name the file.
   virtual absl::Status Write(absl::string_view bytes) = 0;
+  // Leaves out `length` bytes that stand there already. UNIMPLEMENTED for what cannot seek.
+  virtual absl::Status Skip(uint64_t length);
 };
 
 // Reads a descriptor that the caller owns and keeps open; `name` is for messages.
@@ -91,6 +93,7 @@ class NewFile : public ByteSink {
   ~NewFile() override;
 
   absl::Status Write(absl::string_view bytes) override;
+  absl::Status Skip(uint64_t length) override;
   // For writers in place (pwrite) and for reading back; -1 is never returned.
   int fd() const { return fd_.get(); }
   absl::Status Commit();

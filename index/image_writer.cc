@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -149,6 +150,16 @@ struct ImageWriter::State {
     return Append(bytes);
   }
 
+  absl::Status DataInPlace(std::vector<uint32_t> sums) {
+    if (offset != data_offset) return OutOfOrder("some of the data is written already");
+    if (sums.size() != (checker.data() + CRFS_CHUNK_SIZE - 1) / CRFS_CHUNK_SIZE) {
+      return OutOfOrder(absl::StrCat(sums.size(), " checksums for ", checker.data(), " bytes"));
+    }
+    checksums = std::move(sums);
+    offset += checker.data();
+    return sink->Skip(checker.data());
+  }
+
   void EndChunk() {
     checksums.push_back(chunk_crc);
     chunk_crc = 0;
@@ -250,6 +261,12 @@ absl::Status ImageWriter::Data(absl::string_view bytes) {
   if (absl::Status status = state_->BeginData(); !status.ok()) return status;
   if (state_->phase != State::Phase::kData) return OutOfOrder("the image is finished");
   return state_->AddData(bytes);
+}
+
+absl::Status ImageWriter::DataInPlace(std::vector<uint32_t> checksums) {
+  if (absl::Status status = state_->BeginData(); !status.ok()) return status;
+  if (state_->phase != State::Phase::kData) return OutOfOrder("the image is finished");
+  return state_->DataInPlace(std::move(checksums));
 }
 
 absl::Status ImageWriter::Finish() { return state_->Finish(); }

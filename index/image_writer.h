@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -36,6 +37,9 @@ class ImageWriter {
                        std::span<const crfs_extent> extents);
   // Any pieces; together as long as all extents.
   absl::Status Data(absl::string_view bytes);
+  // Instead of Data: the caller has put all of the data in its place by himself, and gives
+  // the crc32c of each CRFS_CHUNK_SIZE of it. The sink must be able to Skip.
+  absl::Status DataInPlace(std::vector<uint32_t> checksums);
   absl::Status Finish();
 
   // Offset of the first byte of data in the image; to be asked once extents are complete.
