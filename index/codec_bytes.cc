@@ -148,16 +148,13 @@ bool ParseHexBytes(absl::string_view text, std::string& bytes) {
 absl::StatusOr<std::string> ParseUuid(absl::string_view text) {
   std::string bytes;
   if (text.empty()) return bytes;
-  std::string digits;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (std::ranges::find(kUuidDashes, i) == std::end(kUuidDashes)) {
-      digits += text[i];
-    } else if (text[i] != '-') {
-      digits.clear();
-      break;
-    }
+  std::string digits(text);
+  bool dashes = text.size() == 36;
+  for (size_t i = std::size(kUuidDashes); dashes && i > 0; --i) {
+    dashes = text[kUuidDashes[i - 1]] == '-';
+    digits.erase(kUuidDashes[i - 1], 1);
   }
-  if (text.size() != 36 || !ParseHexBytes(digits, bytes)) {
+  if (!dashes || !ParseHexBytes(digits, bytes)) {
     return Unexpected("a uuid, 8-4-4-4-12 hexadecimal digits, or an empty line", text);
   }
   return bytes;
