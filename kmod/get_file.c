@@ -21,6 +21,12 @@
 #define CRFS_PATH_ROOM (32U << 10)
 #define CRFS_DELETED " (deleted)"
 
+/* A device number as the schema has it. */
+static u64 crfs_device(dev_t dev)
+{
+	return (u64)MAJOR(dev) << 32 | MINOR(dev);
+}
+
 /* The path as /proc shows it to the caller, in @buffer; empty if it does not fit. */
 const char *crfs_path_name(const struct path *path, char *buffer, size_t size)
 {
@@ -151,9 +157,9 @@ CRFS_GET(file, pos, from->file ? from->file->f_pos : 0)
 CRFS_GET(file, mode, from->stat->mode)
 CRFS_GET(file, deleted, from->deleted)
 CRFS_GET(file, nlink, from->stat->nlink)
-CRFS_GET(file, dev, huge_encode_dev(from->stat->dev))
+CRFS_GET(file, dev, crfs_device(from->stat->dev))
 CRFS_GET(file, inode, from->stat->ino)
-CRFS_GET(file, rdev, huge_encode_dev(from->stat->rdev))
+CRFS_GET(file, rdev, crfs_device(from->stat->rdev))
 CRFS_GET(file, size, S_ISREG(from->stat->mode) ? from->stat->size : 0)
 CRFS_GET(file, mtime, crfs_mtime(from))
 CRFS_GET(file, pipe, from->pipe)
@@ -222,7 +228,7 @@ CRFS_GET(pipe, writers, READ_ONCE(from->pipe->writers))
 CRFS_DEFINE_EMITTER(pipe)
 
 CRFS_GET(shmem, inode, file_inode(from->file)->i_ino)
-CRFS_GET(shmem, dev, huge_encode_dev(file_inode(from->file)->i_sb->s_dev))
+CRFS_GET(shmem, dev, crfs_device(file_inode(from->file)->i_sb->s_dev))
 CRFS_GET(shmem, size, i_size_read(file_inode(from->file)))
 CRFS_GET(shmem, seals, SHMEM_I(file_inode(from->file))->seals)
 CRFS_GET(shmem, sysv, crfs_begins(from->file->f_path.dentry->d_name.name, "SYSV"))
