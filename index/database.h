@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The RocksDB database of an index, as crfs uses it: written once, then only read. All that
-// is said to RocksDB about memory, threads and files is said here.
+// The RocksDB database of an index, which is only read (index/database_writer.h writes it).
 
 #ifndef CRFS_INDEX_DATABASE_H_
 #define CRFS_INDEX_DATABASE_H_
@@ -10,8 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -21,7 +18,6 @@
 
 namespace rocksdb {
 class DB;
-class SstFileWriter;
 }  // namespace rocksdb
 
 namespace crfs {
@@ -52,39 +48,6 @@ class Database {
  private:
   explicit Database(std::unique_ptr<rocksdb::DB> db);
   std::unique_ptr<rocksdb::DB> db_;
-};
-
-// Writes a new database: entries go straight into sorted files, one set a family of keys.
-// Those that come out of order within a family are kept and sorted, a bounded number at a
-// time. Errors are those of the file system: RESOURCE_EXHAUSTED if it is full. Not for use
-// by several threads at once.
-class DatabaseWriter {
- public:
-  // The directory must exist and be empty.
-  explicit DatabaseWriter(std::string directory);
-  ~DatabaseWriter();
-  DatabaseWriter(const DatabaseWriter&) = delete;
-  DatabaseWriter& operator=(const DatabaseWriter&) = delete;
-
-  // Each key at most once.
-  absl::Status Put(const IndexKey& key, absl::string_view value);
-  // Makes the database of all that was put.
-  absl::Status Finish();
-
- private:
-  struct Family;
-  using Run = std::vector<std::pair<std::string, std::string>>;
-
-  absl::StatusOr<std::unique_ptr<rocksdb::SstFileWriter>> NewFile();
-  absl::Status FlushRun();
-
-  std::string directory_;
-  std::vector<std::unique_ptr<Family>> families_;  // by letter
-  std::vector<std::string> files_;                 // in order, and no two overlap
-  std::vector<std::string> run_files_;             // these may overlap
-  Run run_;
-  size_t run_bytes_ = 0;
-  int next_file_ = 0;
 };
 
 }  // namespace crfs

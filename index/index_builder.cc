@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "crfs/image.h"
 #include "crfs/schema.h"
-#include "index/database.h"
+#include "index/database_writer.h"
 #include "index/image_reader.h"
 #include "index/keys.h"
 #include "index/owners.h"
@@ -21,21 +21,30 @@ namespace {
 
 // What the builder does for each object of a type.
 struct TypeWork {
-  bool keyed = false;                  // found by a key number, not by its id
-  std::vector<const Row*> references;  // but the one to the owner
-  bool counts_refs = false;            // it has a `refs` row
-  std::vector<uint32_t> refs;          // by rank, if counts_refs; stops at UINT32_MAX
+  struct Reference {
+    const Row* row;
+    uint16_t target;  // index of the type
+  };
+  bool keyed = false;                 // found by a key number, not by its id
+  std::vector<Reference> references;  // to what counts them
+  bool counts_refs = false;           // it has a `refs` row
+  std::vector<uint32_t> refs;         // by rank, if counts_refs; stops at UINT32_MAX
 };
+
+bool CountsRefs(const ObjectType& type) {
+  return std::any_of(type.rows.begin(), type.rows.end(),
+                     [](const Row& row) { return row.codec == Codec::kRefs; });
+}
 
 TypeWork MakeWork(const ObjectType& type) {
   TypeWork work;
   work.keyed = type.key != Key::kId && type.key != Key::kSingle;
+  work.counts_refs = CountsRefs(type);
   for (const Row& row : type.rows) {
-    if (row.codec == Codec::kRefs) work.counts_refs = true;
-    if (row.wire == Wire::kRef && row.access != Access::kOwner) work.references.push_back(&row);
+    if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
+    const ObjectType& target = TargetOf(row);
+    if (CountsRefs(target)) work.references.push_back({&row, target.index});
   }
-  // The checkpoint's root stands before its target, and tasks do not count references.
-  if (type.tag == CRFS_TAG_checkpoint) work.references.clear();
   return work;
 }
 
@@ -142,11 +151,9 @@ absl::Status IndexBuilder::Object(const ObjectView& object, uint64_t offset) {
   range.ids.Add(id);
   if (work.counts_refs) work.refs.push_back(0);
 
-  for (const Row* row : work.references) {
+  for (const auto& [row, target] : work.references) {
     const uint64_t target_id = object.Number(*row);
     if (target_id == 0) continue;
-    const uint16_t target = TargetOf(*row).index;
-    if (!work_[target].counts_refs) continue;
     const auto rank = types_[target].ids.Find(target_id);
     if (rank.has_value() && work_[target].refs[*rank] < UINT32_MAX) ++work_[target].refs[*rank];
   }

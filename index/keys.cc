@@ -2,16 +2,21 @@
 
 #include "index/keys.h"
 
+#include <cstring>
+
 namespace crfs {
 
 IndexKey& IndexKey::Add16(uint32_t number) {
-  bytes_[size_++] = static_cast<char>(number >> 8);
-  bytes_[size_++] = static_cast<char>(number);
+  const uint16_t bytes = __builtin_bswap16(static_cast<uint16_t>(number));
+  std::memcpy(&bytes_[size_], &bytes, sizeof(bytes));
+  size_ += sizeof(bytes);
   return *this;
 }
 
 IndexKey& IndexKey::Add64(uint64_t number) {
-  for (int shift = 56; shift >= 0; shift -= 8) bytes_[size_++] = static_cast<char>(number >> shift);
+  const uint64_t bytes = __builtin_bswap64(number);
+  std::memcpy(&bytes_[size_], &bytes, sizeof(bytes));
+  size_ += sizeof(bytes);
   return *this;
 }
 

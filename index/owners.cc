@@ -96,21 +96,31 @@ void Owners::Give(const ObjectType& type, uint64_t id, Mark mark) {
 // Marks what the objects of a type refer to, then what they own. The types that refer to
 // this one, and its owner, have been done.
 absl::Status Owners::MarkType(const ImageFile& image, const ObjectType& type) {
+  struct Reference {
+    const Row* row;
+    const ObjectType* target;
+  };
+  std::vector<Reference> references;
+  for (const Row& row : type.rows) {
+    if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
+    references.push_back({&row, &TargetOf(row)});
+  }
+  const ObjectType* owner = OwnerOf(type);
+  absl::Status status;
   const TypeRange& range = (*types_)[type.index];
-  auto status = image.ScanObjects(range.begin, range.end, [&](const ObjectView& object) {
-    const ObjectType* owner = OwnerOf(type);
-    if (owner != nullptr) {
-      const Mark* mark = MarkOf(*owner, object.OwnerId());
-      if (mark != nullptr) Give(type, object.id(), *mark);
-    }
-    const Mark* mark = MarkOf(type, object.id());
-    if (mark == nullptr) return absl::OkStatus();
-    for (const Row& row : type.rows) {
-      if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
-      Give(TargetOf(row), object.Number(row), *mark);
-    }
-    return absl::OkStatus();
-  });
+  // Without either, all has been said by those that refer to it.
+  if (owner != nullptr || !references.empty()) {
+    status = image.ScanObjects(range.begin, range.end, [&](const ObjectView& object) {
+      Mark* mark = MarkOf(type, object.id());
+      if (mark == nullptr) return absl::OkStatus();
+      if (owner != nullptr) {
+        const Mark* of_owner = MarkOf(*owner, object.OwnerId());
+        if (of_owner != nullptr) *mark = *of_owner;
+      }
+      for (const auto& [row, target] : references) Give(*target, object.Number(*row), *mark);
+      return absl::OkStatus();
+    });
+  }
   for (const ObjectType& child : ObjectTypes()) {
     if (status.ok() && child.owner == type.name) status = MarkType(image, child);
   }
