@@ -35,9 +35,7 @@ absl::StatusOr<int> RunCheckpoint(Arguments& arguments) {
   absl::StatusOr<CheckpointResult> result;
   {
     Progress progress(absl::StrCat("saving ", options.pid));
-    options.progress = [&progress](uint64_t done, uint64_t total) {
-      progress.Update(done, total);
-    };
+    options.progress = [&progress](uint64_t done, uint64_t total) { progress.Update(done, total); };
     result = TakeCheckpoint(options);
   }
   if (!result.ok()) return result.status();

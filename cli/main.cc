@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "cli/mount_helper.h"
 #include "cli/verbs.h"
 
 namespace crfs {
@@ -25,7 +25,8 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "crfs " CRFS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  const std::vector<Verb> verbs = {AddCheckpoint(app), AddVerify(app)};
+  const std::vector<Verb> verbs = {AddCheckpoint(app), AddMount(app),  AddUmount(app),
+                                   AddShow(app),       AddVerify(app), AddDoctor(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -49,6 +50,7 @@ int Main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    if (argc > 0 && crfs::IsMountHelper(argv[0])) return crfs::RunMountHelper(argc, argv);
     return crfs::Main(argc, argv);
   } catch (const std::exception& error) {  // out of memory, or a library's own
     std::fprintf(stderr, "crfs: %s\n", error.what());

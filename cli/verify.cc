@@ -2,12 +2,13 @@
 //
 // crfs verify: every checksum, every reference, every rule.
 
+#include "index/verify.h"
+
 #include <memory>
 #include <string>
 
 #include "cli/progress.h"
 #include "cli/verbs.h"
-#include "index/verify.h"
 
 namespace crfs {
 

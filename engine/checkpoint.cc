@@ -145,10 +145,10 @@ class Checkpoint {
   }
 
   absl::Status Refuse(const std::vector<std::string>& unsupported) const {
-    return absl::FailedPreconditionError(
-        absl::StrCat("task ", options_.pid, ": ", unsupported.size(),
-                     " of its states cannot be restarted: mend them, or look at them with --inspect",
-                     "\n  ", absl::StrJoin(unsupported, "\n  ")));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "task ", options_.pid, ": ", unsupported.size(),
+        " of its states cannot be restarted: mend them, or look at them with --inspect", "\n  ",
+        absl::StrJoin(unsupported, "\n  ")));
   }
 
   // Tasks that go on do so as soon as their memory is copied.
@@ -156,7 +156,8 @@ class Checkpoint {
     const absl::StatusOr<std::vector<uint32_t>> checksums =
         WriteMemory(snapshot_, memory, file, options_.progress);
     if (!checksums.ok()) return checksums.status();
-    result_.frozen_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_));
+    result_.frozen_ns =
+        static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_));
     if (options_.afterwards == Afterwards::kRun) {
       const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
       if (!frozen.ok()) return frozen.status();

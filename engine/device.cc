@@ -32,8 +32,8 @@ absl::Status FreezeError(int error, pid_t pid, uint32_t tid) {
   const std::string text = absl::StrCat("task ", pid, ": ");
   switch (error) {
     case EPERM:
-      return absl::PermissionDeniedError(absl::StrCat(
-          text, "you may not ptrace it: run crfs as its user or as root (ptrace(2))"));
+      return absl::PermissionDeniedError(
+          absl::StrCat(text, "you may not ptrace it: run crfs as its user or as root (ptrace(2))"));
     case ESRCH:
       return absl::NotFoundError(absl::StrCat(text, "there is no such process"));
     case EINVAL:
@@ -109,7 +109,8 @@ absl::StatusOr<UniqueFd> KernelCheckpoint::OpenMemory(uint32_t owner_type,
   argument.owner_type = owner_type;
   argument.owner_id = owner_id;
   UniqueFd fd(::ioctl(fd_.get(), CRFS_IOC_MEMORY, &argument));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "the memory of a frozen task cannot be opened");
+  if (!fd.valid())
+    return absl::ErrnoToStatus(errno, "the memory of a frozen task cannot be opened");
   return fd;
 }
 

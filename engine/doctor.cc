@@ -71,12 +71,21 @@ Finding ExamineFuse() {
   return {true, "mounts", "/dev/fuse", ""};
 }
 
+// The folder, or the nearest one above it that there is: indexes make their folder.
 Finding ExamineIndexFolder(const std::string& directory) {
-  const absl::StatusOr<std::string> folder = IndexFolder(directory);
-  if (!folder.ok()) {
-    return {false, "indexes", std::string(folder.status().message()), "name a folder with --index"};
+  const std::string folder = directory.empty() ? DefaultIndexDirectory() : directory;
+  const std::string remedy = "name a folder that can be written with --index";
+  if (folder.empty()) return {false, "indexes", "neither XDG_CACHE_HOME nor HOME is set", remedy};
+  std::string existing = folder;
+  while (existing.size() > 1 && ::access(existing.c_str(), F_OK) != 0) {
+    const size_t slash = existing.rfind('/');
+    existing = slash == std::string::npos ? "." : slash == 0 ? "/" : existing.substr(0, slash);
+    if (existing == ".") break;
   }
-  return {true, "indexes", *folder, ""};
+  if (::access(existing.c_str(), W_OK | X_OK) != 0) {
+    return {false, "indexes", absl::StrCat(existing, ": ", std::strerror(errno)), remedy};
+  }
+  return {true, "indexes", folder, ""};
 }
 
 }  // namespace

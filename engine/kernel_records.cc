@@ -48,8 +48,8 @@ class RecordStream {
   }
 
   absl::Status Wrong(absl::string_view what) const {
-    return absl::InternalError(absl::StrCat("/dev/crfs: ", what,
-                                            ": the module does not fit this crfs: load its own"));
+    return absl::InternalError(
+        absl::StrCat("/dev/crfs: ", what, ": the module does not fit this crfs: load its own"));
   }
 
   absl::Status ReadRecord(Snapshot& snapshot) {
@@ -76,7 +76,8 @@ class RecordStream {
     if (type == nullptr) return Wrong(absl::StrCat("a record has the unknown type ", record.type));
     const absl::StatusOr<uint64_t> id = snapshot.Add(*type, std::string(body));
     if (!id.ok()) return Wrong(id.status().message());
-    if (*id != record.id) return Wrong(absl::StrCat(type->name, " ", record.id, " is out of order"));
+    if (*id != record.id)
+      return Wrong(absl::StrCat(type->name, " ", record.id, " is out of order"));
     return absl::OkStatus();
   }
 

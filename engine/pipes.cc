@@ -71,8 +71,8 @@ absl::StatusOr<PipeContents> ReadPipe(const Holder& holder, uint64_t capacity, b
   const UniqueFd read_end(ends[0]);
   const UniqueFd write_end(ends[1]);
   if (::fcntl(write_end.get(), F_SETPIPE_SZ, static_cast<int>(capacity)) < 0) {
-    return Failed(holder, absl::StrCat("no pipe of ", capacity,
-                                       " bytes for a copy: raise fs.pipe-max-size"));
+    return Failed(
+        holder, absl::StrCat("no pipe of ", capacity, " bytes for a copy: raise fs.pipe-max-size"));
   }
   ssize_t copied = ::tee(source->get(), write_end.get(), capacity, SPLICE_F_NONBLOCK);
   if (copied < 0 && errno == EAGAIN) copied = 0;  // empty

@@ -74,8 +74,8 @@ std::vector<std::string> LinksToFiles(const Snapshot& snapshot) {
   snapshot.ForEach("vma", [&](const ObjectView& vma) {
     const pid_t pid = mm_users[vma.Number("mm") - 1];
     if (pid == 0 || vma.Number("file") == 0) return;
-    note(vma.Number("file"), ProcPath(pid, absl::StrFormat("map_files/%x-%x", vma.Number("start"),
-                                                           vma.Number("end"))));
+    note(vma.Number("file"),
+         ProcPath(pid, absl::StrFormat("map_files/%x-%x", vma.Number("start"), vma.Number("end"))));
   });
   return links;
 }

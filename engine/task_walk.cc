@@ -29,8 +29,9 @@ absl::StatusOr<std::vector<pid_t>> FreezeTree(
         absl::StrCat("task ", root, ": there is no such process: see ps -e"));
   }
   if (*root_zombie) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "task ", root, ": is a zombie, there is nothing left to checkpoint: checkpoint its parent"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("task ", root,
+                     ": is a zombie, there is nothing left to checkpoint: checkpoint its parent"));
   }
   if (absl::Status status = freeze(root, false); !status.ok()) return status;
   std::vector<pid_t> tasks = {root};

@@ -42,7 +42,8 @@ class Finder {
   absl::StatusOr<std::vector<std::string>> Find() {
     snapshot_.ForEach("task", [&](const ObjectView& task) { CheckTask(task); });
     snapshot_.ForEach("thread", [&](const ObjectView& thread) { CheckThread(thread); });
-    snapshot_.ForEach("mm", [&](const ObjectView& mm) { CheckBlockers(mm, PathOf("mm", mm.id())); });
+    snapshot_.ForEach("mm",
+                      [&](const ObjectView& mm) { CheckBlockers(mm, PathOf("mm", mm.id())); });
     snapshot_.ForEach("vma", [&](const ObjectView& vma) { CheckMapping(vma); });
     snapshot_.ForEach("fd", [&](const ObjectView& fd) { CheckDescriptor(fd); });
     if (absl::Status status = CheckLocks(); !status.ok()) return status;
@@ -145,8 +146,9 @@ class Finder {
       if (words.size() < 6 || words[1] == "->") continue;
       uint64_t pid;
       if (!absl::SimpleAtoi(words[4], &pid) || !pids_.contains(pid)) continue;
-      Add(absl::StrCat("tasks/", pid), absl::StrCat("holds a lock (", words[1], " ", words[3], ", ",
-                                                    words[5], "), which is not saved"),
+      Add(absl::StrCat("tasks/", pid),
+          absl::StrCat("holds a lock (", words[1], " ", words[3], ", ", words[5],
+                       "), which is not saved"),
           "unlock it first");
     }
     return absl::OkStatus();

@@ -86,19 +86,19 @@ int PutInPlace(const std::string& from, const std::string& to) {
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
-std::string DefaultDirectory() {
+std::string HexOf(const std::string& bytes) {
+  return absl::BytesToHexString(absl::string_view(bytes.data(), bytes.size()));
+}
+
+}  // namespace
+
+std::string DefaultIndexDirectory() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && cache[0] == '/') return absl::StrCat(cache, "/crfs");
   const char* home = std::getenv("HOME");
   if (home != nullptr && home[0] == '/') return absl::StrCat(home, "/.cache/crfs");
   return "";
 }
-
-std::string HexOf(const std::string& bytes) {
-  return absl::BytesToHexString(absl::string_view(bytes.data(), bytes.size()));
-}
-
-}  // namespace
 
 IndexCache::IndexCache(const ImageFile* image, std::string directory, std::string name,
                        std::function<void(uint64_t, uint64_t)> progress)
@@ -109,7 +109,7 @@ IndexCache::IndexCache(const ImageFile* image, std::string directory, std::strin
 
 absl::StatusOr<IndexCache> IndexCache::Create(const ImageFile* image, std::string directory,
                                               std::function<void(uint64_t, uint64_t)> progress) {
-  if (directory.empty()) directory = DefaultDirectory();
+  if (directory.empty()) directory = DefaultIndexDirectory();
   if (directory.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat(image->path(),

@@ -25,6 +25,9 @@
 
 namespace crfs {
 
+// $XDG_CACHE_HOME/crfs, or $HOME/.cache/crfs; empty if neither is set.
+std::string DefaultIndexDirectory();
+
 // A database that is that of the image.
 struct OpenedIndex {
   std::shared_ptr<const Database> database;

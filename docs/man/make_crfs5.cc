@@ -79,14 +79,15 @@ void PrintType(const ObjectType& type) {
 }
 
 void Print() {
-  std::cout << ".\\\" Made from include/crfs/schema.h.\n"
-               ".TH CRFS 5 \"\" \"crfs\" \"File Formats\"\n"
-               ".SH NAME\ncrfs \\- the tree of a checkpoint\n"
-               ".SH DESCRIPTION\n"
-               "A mounted checkpoint is a tree with one value a file. Values are text with a newline,\n"
-               "written as\n.BR proc (5)\nwrites them; flags are words. References are relative\n"
-               "symbolic links. Memory\n.RI ( pages )\nis a sparse file.\n"
-               ".SH OBJECTS\n";
+  std::cout
+      << ".\\\" Made from include/crfs/schema.h.\n"
+         ".TH CRFS 5 \"\" \"crfs\" \"File Formats\"\n"
+         ".SH NAME\ncrfs \\- the tree of a checkpoint\n"
+         ".SH DESCRIPTION\n"
+         "A mounted checkpoint is a tree with one value a file. Values are text with a newline,\n"
+         "written as\n.BR proc (5)\nwrites them; flags are words. References are relative\n"
+         "symbolic links. Memory\n.RI ( pages )\nis a sparse file.\n"
+         ".SH OBJECTS\n";
   for (const ObjectType& type : ObjectTypes()) PrintType(type);
   std::cout << ".SH SEE ALSO\n.BR crfs (1),\n.BR proc (5)\n";
 }
