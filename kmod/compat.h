@@ -143,4 +143,14 @@ static inline bool crfs_iter_takes_pages(const struct iov_iter *iter)
 }
 #endif
 
+/* The inode that /proc shows for a file: since 6.8 a mapping of overlayfs has two. */
+static inline const struct inode *crfs_file_inode(const struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return file_user_inode(file);
+#else
+	return file_inode(file);
+#endif
+}
+
 #endif /* CRFS_KMOD_COMPAT_H */

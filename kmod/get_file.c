@@ -21,6 +21,15 @@
 #define CRFS_PATH_ROOM (32U << 10)
 #define CRFS_DELETED " (deleted)"
 
+/*
+ * The inode that /proc/PID/maps, fdinfo and mountinfo mean. What stat(2) tells of it may
+ * bear other numbers (overlayfs, btrfs).
+ */
+static const struct inode *crfs_inode(const struct crfs_file_source *from)
+{
+	return from->file ? crfs_file_inode(from->file) : d_inode(from->path.dentry);
+}
+
 /* A device number as the schema has it. */
 static u64 crfs_device(dev_t dev)
 {
@@ -157,8 +166,8 @@ CRFS_GET(file, pos, from->file ? from->file->f_pos : 0)
 CRFS_GET(file, mode, from->stat->mode)
 CRFS_GET(file, deleted, from->deleted)
 CRFS_GET(file, nlink, from->stat->nlink)
-CRFS_GET(file, dev, crfs_device(from->stat->dev))
-CRFS_GET(file, inode, from->stat->ino)
+CRFS_GET(file, dev, crfs_device(crfs_inode(from)->i_sb->s_dev))
+CRFS_GET(file, inode, crfs_inode(from)->i_ino)
 CRFS_GET(file, rdev, crfs_device(from->stat->rdev))
 CRFS_GET(file, size, S_ISREG(from->stat->mode) ? from->stat->size : 0)
 CRFS_GET(file, mtime, crfs_mtime(from))
@@ -192,9 +201,7 @@ static void crfs_stat_inode(const struct inode *inode, struct kstat *stat)
 	memset(stat, 0, sizeof(*stat));
 	stat->mode = inode->i_mode;
 	stat->nlink = inode->i_nlink;
-	stat->dev = inode->i_sb->s_dev;
 	stat->rdev = inode->i_rdev;
-	stat->ino = inode->i_ino;
 	stat->size = i_size_read(inode);
 }
 

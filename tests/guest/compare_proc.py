@@ -72,7 +72,9 @@ def signal_name(number):
         return "0"
     if number <= 31:
         return "SIG" + SIGNALS[number - 1]
-    return "SIGRTMIN" if number == 32 else f"SIGRTMIN+{number - 32}"
+    if number < 34:  # the C library's own
+        return f"SIG{number}"
+    return "SIGRTMIN" if number == 34 else f"SIGRTMIN+{number - 34}"
 
 
 def signal_words(mask):
@@ -206,7 +208,7 @@ def compare_descriptors(pid, task, proc):
         check(f"{what} pos", line(f"{fd}/file/pos"), info["pos"].strip())
         check(f"{what} mnt_id", line(f"{fd}/file/mnt_id"), info["mnt_id"].strip())
         stat = os.stat(f"{proc}/fd/{number}")
-        check(f"{what} inode", line(f"{fd}/file/inode"), str(stat.st_ino))
+        check(f"{what} inode", line(f"{fd}/file/inode"), info["ino"].strip())
         check(f"{what} mode", int(line(f"{fd}/file/mode"), 8), stat.st_mode)
 
 
