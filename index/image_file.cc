@@ -223,7 +223,7 @@ absl::Status ImageFileSource::Skip(uint64_t length) {
 
 void ImageFileSource::Advance(uint64_t length) {
   position_ += length;
-  if (!progress_) return;
+  if (!progress_ || position_ == reported_) return;
   if (position_ - reported_ < kProgressStep && position_ < image_->size()) return;
   reported_ = position_;
   progress_(std::min(position_, image_->size()), image_->size());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "crfs/schema.h"
 
 namespace crfs {
@@ -55,7 +54,7 @@ void Owners::Add(const ObjectView& object) {
       tasks_.push_back({.pid = static_cast<uint32_t>(object.KeyNumber()),
                         .has_memory = mm.has_value(),
                         .dumpable = mm.has_value() && dumpable_[*mm],
-                        .owner = {}});
+                        .leader = std::nullopt});
       break;
     }
     case CRFS_TAG_thread: {
@@ -63,8 +62,7 @@ void Owners::Add(const ObjectView& object) {
       const auto cred = ranks(fields.cred).Find(object.Number(fields.thread_cred));
       if (!rank.has_value() || !cred.has_value()) break;
       Task& task = tasks_[*rank];
-      if (object.KeyNumber() != task.pid || (task.has_memory && !task.dumpable)) break;
-      task.owner = creds_[*cred];
+      if (object.KeyNumber() == task.pid) task.leader = creds_[*cred];
       break;
     }
     default:
@@ -74,12 +72,18 @@ void Owners::Add(const ObjectView& object) {
 
 Owners::Owner Owners::Main() const {
   const auto rank = (*types_)[TheFields().task.index].ids.Find(root_task_);
-  return rank.has_value() ? tasks_[*rank].owner : Owner{};
+  return rank.has_value() ? OwnerOf(tasks_[*rank], Owner{}) : Owner{};
+}
+
+Owners::Owner Owners::OwnerOf(const Task& task, Owner main) {
+  if (task.has_memory && !task.dumpable) return Owner{};
+  if (task.leader.has_value()) return *task.leader;
+  return task.has_memory ? Owner{} : main;
 }
 
 bool Owners::AllTheSame() const {
   return std::all_of(tasks_.begin(), tasks_.end(),
-                     [main = Main()](const Task& task) { return task.owner == main; });
+                     [main = Main()](const Task& task) { return OwnerOf(task, main) == main; });
 }
 
 Owners::Mark* Owners::MarkOf(const ObjectType& type, uint64_t id) {
@@ -90,7 +94,23 @@ Owners::Mark* Owners::MarkOf(const ObjectType& type, uint64_t id) {
 void Owners::Give(const ObjectType& type, uint64_t id, Mark mark) {
   Mark* old = MarkOf(type, id);
   if (old == nullptr || mark == kNobody) return;
-  *old = *old == kNobody || *old == mark ? mark : kSeveral;
+  if (*old == kNobody || *old == mark) {
+    *old = mark;
+  } else if (*old == kSeveral || mark == kSeveral ||
+             owners_[*old - 1].uid != owners_[mark - 1].uid) {
+    *old = kSeveral;
+  } else {
+    *old = MarkFor({owners_[mark - 1].uid, 0});
+  }
+}
+
+Owners::Mark Owners::MarkFor(Owner owner) {
+  auto [it, added] = known_.try_emplace(uint64_t{owner.uid} << 32 | owner.gid, kNobody);
+  if (added) {
+    owners_.push_back(owner);
+    it->second = static_cast<Mark>(owners_.size());
+  }
+  return it->second;
 }
 
 // Marks what the objects of a type refer to, then what they own. The types that refer to
@@ -105,7 +125,7 @@ absl::Status Owners::MarkType(const ImageFile& image, const ObjectType& type) {
     if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
     references.push_back({&row, &TargetOf(row)});
   }
-  const ObjectType* owner = OwnerOf(type);
+  const ObjectType* owner = crfs::OwnerOf(type);
   absl::Status status;
   const TypeRange& range = (*types_)[type.index];
   // Without either, all has been said by those that refer to it.
@@ -132,16 +152,10 @@ absl::Status Owners::ForEachOther(
     absl::FunctionRef<absl::Status(const ObjectType&, uint64_t, Owner)> visit) {
   for (const TypeRange& range : *types_) marks_.emplace_back(range.ids.count(), kNobody);
 
-  absl::flat_hash_map<uint64_t, Mark> known;
   std::vector<Mark>& tasks = marks_[TheFields().task.index];
+  const Owner main = Main();
   for (size_t rank = 0; rank < tasks_.size(); ++rank) {
-    const Owner owner = tasks_[rank].owner;
-    auto [it, added] = known.try_emplace(uint64_t{owner.uid} << 32 | owner.gid, 0);
-    if (added) {
-      owners_.push_back(owner);
-      it->second = static_cast<Mark>(owners_.size());
-    }
-    tasks[rank] = it->second;
+    tasks[rank] = MarkFor(OwnerOf(tasks_[rank], main));
   }
 
   // Who refers has a higher tag than what it refers to, but for what is owned: it comes
@@ -152,7 +166,6 @@ absl::Status Owners::ForEachOther(
     if (auto status = MarkType(image, *type); !status.ok()) return status;
   }
 
-  const Owner main = Main();
   absl::Status result;
   for (const ObjectType& type : types) {
     if (type.tag == CRFS_TAG_checkpoint) continue;

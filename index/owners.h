@@ -2,9 +2,10 @@
 //
 // To whom the objects of an image belong (Index::OwnerOf), found out while its index is
 // built. A task belongs to the effective user of its leader thread if its memory is
-// dumpable, else to root, as in /proc; without memory (a zombie) there is nothing to hide,
-// and it belongs to that user. What a task refers to, directly or not, belongs to the same;
-// what tasks of different owners refer to belongs to root.
+// dumpable, else to root, as in /proc. A task without memory (a zombie) has nothing to hide:
+// it belongs to that user, or to the root task's if its leader is not in the image. What a
+// task refers to, directly or not, belongs to the same; what tasks of different users refer
+// to belongs to root; of one user but different groups, to the user and root's group.
 //
 // Not for use by several threads at once.
 
@@ -15,6 +16,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "index/id_ranks.h"
@@ -65,20 +67,23 @@ class Owners {
     uint32_t pid;
     bool has_memory;
     bool dumpable;
-    Owner owner;
+    std::optional<Owner> leader;  // the effective user of its leader thread
   };
+  static Owner OwnerOf(const Task& task, Owner main);
 
   Mark* MarkOf(const ObjectType& type, uint64_t id);
+  Mark MarkFor(Owner owner);
   void Give(const ObjectType& type, uint64_t id, Mark mark);
   absl::Status MarkType(const ImageFile& image, const ObjectType& type);
 
   const std::vector<TypeRange>* types_;
   uint64_t root_task_ = 0;
-  std::vector<bool> dumpable_;            // of each mm, by rank
-  std::vector<Owner> creds_;              // by rank
-  std::vector<Task> tasks_;               // by rank
-  std::vector<Owner> owners_;             // the different ones, for marks
-  std::vector<std::vector<Mark>> marks_;  // by type and rank
+  std::vector<bool> dumpable_;                 // of each mm, by rank
+  std::vector<Owner> creds_;                   // by rank
+  std::vector<Task> tasks_;                    // by rank
+  std::vector<Owner> owners_;                  // the different ones, for marks
+  absl::flat_hash_map<uint64_t, Mark> known_;  // by uid and gid
+  std::vector<std::vector<Mark>> marks_;       // by type and rank
 };
 
 }  // namespace crfs
