@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one text form of each value (docs/tree.md, "Values"). Format and Parse are inverse:
+// The one text form of each value (docs/image-format.md, "Values"). Format and Parse are inverse:
 // Parse(row, Format(row, v)) == v for each value that the row can hold, and Format of what
 // Parse accepted is the canonical text. Stateless; any thread.
 

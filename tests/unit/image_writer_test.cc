@@ -5,8 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/escaping.h"
 #include "crfs/schema.h"
 #include "index/image_reader.h"
 #include "index/record.h"
@@ -148,6 +153,35 @@ TEST_F(ImageWriterTest, RefusesExtentsThatOverlap) {
   const crfs_extent extents[] = {{0, 8192}, {4096, 4096}};
   ASSERT_TRUE(writer_.Extents(CRFS_TAG_shmem, 1, extents).ok());
   ExpectRefused(writer_.BeginData().status(), "extents of object 1: the extent at 0x1000");
+}
+
+// The example of docs/image-format.md: `    OFFSET: bytes as hexadecimal digits  words`.
+TEST(ImageFormatPageTest, ItsExampleIsTrue) {
+  std::string image;
+  StringSink sink(&image);
+  ImageWriter writer(&sink);
+  ObjectBuilder checkpoint(Type("checkpoint"));
+  checkpoint.SetBytes("arch", "x86_64").SetNumber("page_size", 4096).SetNumber("root", 1);
+  checkpoint.SetNumber("engine", 2).SetBytes("kernel", "6.1.0");
+  ObjectBuilder task(Type("task"));
+  task.SetNumber("pid", 981).SetNumber("state", CRFS_state_zombie);
+  ASSERT_TRUE(writer.Object(Type("checkpoint"), 1, *checkpoint.Build()).ok());
+  ASSERT_TRUE(writer.Object(Type("task"), 1, *task.Build()).ok());
+  ASSERT_TRUE(writer.Finish().ok());
+  std::ifstream page(CRFS_TESTS_DIR "/../docs/image-format.md");
+  std::string line;
+  int lines = 0;
+  while (std::getline(page, line)) {
+    unsigned offset = 0;
+    if (line.rfind("    0000", 0) != 0) continue;
+    ASSERT_EQ(std::sscanf(line.c_str(), "%x: ", &offset), 1);
+    std::string digits = line.substr(14, 39);
+    digits.erase(std::remove(digits.begin(), digits.end(), ' '), digits.end());
+    ASSERT_LE(offset + 16, image.size());
+    EXPECT_EQ(absl::BytesToHexString(image.substr(offset, 16)), digits) << line;
+    ++lines;
+  }
+  EXPECT_EQ(lines, 17);
 }
 
 class FailingSink : public ByteSink {
