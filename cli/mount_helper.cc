@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "fusefs/mount.h"
@@ -62,6 +62,11 @@ int RunMountHelper(int argc, char** argv) {
   options.image = argv[optind];
   options.directory = argv[optind + 1];
   if (fake) return 0;
+  // At boot and in mount(8) there is no home to keep indexes in.
+  if (options.index_directory.empty() && std::getenv("HOME") == nullptr &&
+      std::getenv("XDG_CACHE_HOME") == nullptr) {
+    options.index_directory = "/var/cache/crfs";
+  }
   const absl::Status status = Mount(options);
   return status.ok() ? 0 : Say(status.message(), kFailed);
 }

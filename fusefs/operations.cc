@@ -19,6 +19,7 @@
 namespace crfs {
 namespace {
 
+constexpr size_t kMaxName = 255;
 constexpr absl::string_view kXattrPrefix = "user.crfs.";
 
 const Mounted& MountedOf(void* userdata) { return *static_cast<const Mounted*>(userdata); }
@@ -53,6 +54,7 @@ void Init(void* userdata, fuse_conn_info* connection) noexcept {
 
 void Lookup(const Tree& tree, Reply& reply, fuse_ino_t directory, const char* name) {
   const absl::string_view wanted = name;
+  if (wanted.size() > kMaxName) return reply.Error(ENAMETOOLONG);
   absl::StatusOr<Attributes> found;
   // Only a file handle from before (NFS, open_by_handle_at) is looked up by these two.
   if (wanted == ".") {
@@ -119,7 +121,7 @@ void StatFs(const Tree& tree, Reply& reply, fuse_ino_t) {
   numbers.f_frsize = 4096;
   numbers.f_blocks = (tree.image_size() + 4095) / 4096;
   numbers.f_files = tree.object_count();
-  numbers.f_namemax = 255;
+  numbers.f_namemax = kMaxName;
   numbers.f_flag = ST_RDONLY | ST_NOSUID | ST_NODEV;
   reply.FileSystem(numbers);
 }

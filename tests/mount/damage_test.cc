@@ -23,17 +23,19 @@ class DamageTest : public MountTest {
     MountTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     GenerateAndMount({.memory = 8 << 20});
+    if (HasFatalFailure()) return;
+    const CommandResult found =
+        RunScript(absl::StrCat("find ", directory(),
+                               " -name pages -type f -printf '%b %p\\n' | sort -n | tail -1 | cut "
+                               "-d' ' -f2"));
+    memory_ = found.out.substr(0, found.out.find('\n'));
+    ASSERT_NE(memory_, "");
   }
 
   // Reads the biggest memory file; the errno it ends with, or 0.
   int ReadMemory() {
-    const CommandResult found =
-        RunScript(absl::StrCat("find ", directory(),
-                               " -name pages -type f -printf '%b %p\\n' | sort -n | "
-                               "tail -1 | cut -d' ' -f2"));
-    const std::string path = found.out.substr(0, found.out.find('\n'));
-    const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    EXPECT_TRUE(file.valid()) << path;
+    const UniqueFd file(::open(memory_.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_TRUE(file.valid()) << memory_;
     std::string buffer(1 << 20, '\0');
     for (;;) {
       const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
@@ -49,6 +51,9 @@ class DamageTest : public MountTest {
     EXPECT_TRUE(Unmount());
     EXPECT_TRUE(DaemonsEnd());
   }
+
+ private:
+  std::string memory_;
 };
 
 TEST_F(DamageTest, UndamagedItReads) {

@@ -44,19 +44,21 @@ class HelperTest : public MountTest {
 
 TEST_F(HelperTest, MountByType) {
   ExpectWorks(
-      "mount -t crfs $IMAGE $DIR && findmnt -n -o FSTYPE,SOURCE $DIR | grep \"^fuse.crfs *$IMAGE\" "
+      "mount -t crfs -o index=$HOME/index $IMAGE $DIR && findmnt -n -o FSTYPE,SOURCE $DIR | grep "
+      "\"^fuse.crfs *$IMAGE\" "
       "&& ls $DIR/tasks && umount $DIR");
 }
 
 TEST_F(HelperTest, MountByFuseSubtypeAndOptions) {
   ExpectWorks(
-      "mount -t fuse.crfs -o views,noallow_other,nosuid,x-test=1 $IMAGE $DIR && "
+      "mount -t fuse.crfs -o views,index=$HOME/index,noallow_other,nosuid,x-test=1 $IMAGE $DIR && "
       "ls -A $DIR | grep -x .views && umount $DIR");
 }
 
 TEST_F(HelperTest, Fstab) {
   ExpectWorks(
-      "echo \"$IMAGE $DIR crfs ro,noauto,nofail,_netdev,x-systemd.automount 0 0\" > $HOME/fstab && "
+      "echo \"$IMAGE $DIR crfs ro,index=$HOME/index,noauto,nofail,_netdev,x-systemd.automount 0 "
+      "0\" > $HOME/fstab && "
       "mount -T $HOME/fstab $DIR && ls $DIR/tasks && umount $DIR && "
       "mount -T $HOME/fstab -f $DIR && ! mountpoint -q $DIR");
 }

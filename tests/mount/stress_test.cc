@@ -75,7 +75,7 @@ TEST_F(StressTest, MemoryStaysBounded) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep memory of their own";
 #endif
-  GenerateAndMount({.objects = 200'000, .memory = 64 << 20});
+  GenerateAndMount({.objects = 20'000, .memory = 64 << 20});
   ASSERT_FALSE(HasFatalFailure());
   EXPECT_TRUE(Succeeds(absl::StrCat("cd ", directory(),
                                     " && find . -ls | wc -l && cat .views/blob | "

@@ -54,13 +54,13 @@ TEST_F(ToolsTest, CpArchive) {
 
 TEST_F(ToolsTest, Tar) {
   ASSERT_TRUE(Succeeds(absl::StrCat("mkdir ", home(), "/copy && tar -C ", directory(),
-                                    " -cf - . | tar -C ", home(), "/copy -xpf -")));
+                                    " --format=posix -cf - . | tar -C ", home(), "/copy -xpf -")));
   ExpectSame(home() + "/copy");
 }
 
 TEST_F(ToolsTest, SparseTar) {
   ASSERT_TRUE(Succeeds(absl::StrCat("mkdir ", home(), "/copy && tar -S -C ", directory(),
-                                    " -cf - . | tar -C ", home(), "/copy -xpf -")));
+                                    " --format=posix -cf - . | tar -C ", home(), "/copy -xpf -")));
   ExpectSame(home() + "/copy");
 }
 
