@@ -3,6 +3,7 @@
 #include "tests/mount/mounted.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +39,19 @@ std::vector<std::string> MountsBelow(const std::string& directory) {
   }
   return found;
 }
+
+// Others who make mount namespaces meanwhile (guests, containers) would get a copy of our
+// mounts and keep their daemons alive. In a namespace of our own nobody sees them, and
+// whatever a crash leaves mounted goes with it. Users other than root do without.
+class PrivateMounts : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (::unshare(CLONE_NEWNS) == 0) ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  }
+};
+
+[[maybe_unused]] testing::Environment* const private_mounts =
+    testing::AddGlobalTestEnvironment(new PrivateMounts);
 
 }  // namespace
 
