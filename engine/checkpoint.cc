@@ -175,19 +175,40 @@ class Checkpoint {
   // The image is safe: what the caller asked for happens to the tasks, which are still
   // frozen unless they were to run on, so that their pids are theirs.
   absl::Status Release() {
-    if (options_.afterwards != Afterwards::kRun) {
-      const int signal = options_.afterwards == Afterwards::kKill ? SIGKILL : SIGSTOP;
-      for (const pid_t pid : result_.tasks) {
-        if (::kill(pid, signal) != 0 && errno != ESRCH) {
-          return absl::ErrnoToStatus(errno, absl::StrCat("task ", pid, ": cannot be signalled"));
-        }
-      }
-    }
+    if (absl::Status status = Signal(); !status.ok()) return status;
     const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
     if (absl::IsFailedPrecondition(frozen.status())) return absl::OkStatus();  // thawed before
     if (!frozen.ok()) return frozen.status();
     if (result_.frozen_ns == 0) result_.frozen_ns = *frozen;
     return absl::OkStatus();
+  }
+
+  absl::Status Signal() const {
+    if (options_.afterwards == Afterwards::kRun) return absl::OkStatus();
+    for (const pid_t pid : result_.tasks) {
+      const bool kill = options_.afterwards == Afterwards::kKill;
+      const absl::Status status = kill ? Sent(pid, ::kill(pid, SIGKILL)) : StopThreads(pid);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // Each thread gets a SIGSTOP of its own, so that each stops where it stands: one for the
+  // task would be taken by one thread, and the others would run until it tells them.
+  static absl::Status StopThreads(pid_t pid) {
+    const absl::StatusOr<std::vector<pid_t>> tids = ListThreads(pid);
+    if (absl::IsNotFound(tids.status())) return absl::OkStatus();
+    if (!tids.ok()) return tids.status();
+    for (const pid_t tid : *tids) {
+      const absl::Status status = Sent(tid, ::tgkill(pid, tid, SIGSTOP));
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status Sent(pid_t pid, int result) {
+    if (result == 0 || errno == ESRCH) return absl::OkStatus();
+    return absl::ErrnoToStatus(errno, absl::StrCat("task ", pid, ": cannot be signalled"));
   }
 
   absl::Status InImage(const absl::Status& status) const {

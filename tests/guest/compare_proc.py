@@ -56,7 +56,7 @@ def check(what, tree, proc):
     compared += 1
     if tree != proc:
         differ += 1
-        print(f"DIFFERS {what}: tree {tree!r}, /proc {proc!r}")
+        print(f"DIFFERS {what}: tree {str(tree)[:100]!r}, /proc {str(proc)[:100]!r}")
 
 
 def unescape(value):
@@ -230,6 +230,16 @@ def saved_ranges(file, size):
         os.close(fd)
 
 
+def first_difference(ours, theirs):
+    """Where two pieces of memory differ, or None."""
+    if ours == theirs:
+        return None
+    for i, (a, b) in enumerate(zip(ours, theirs)):
+        if a != b:
+            return f"byte {i:#x}: {a:#04x}, {b:#04x}"
+    return f"lengths {len(ours)}, {len(theirs)}"
+
+
 def compare_memory(pid, task, proc):
     """Every page that is private and populated is saved, no other is, and all are equal."""
     mem = os.open(f"{proc}/mem", os.O_RDONLY)
@@ -245,8 +255,8 @@ def compare_memory(pid, task, proc):
             saved.update(range(low // PAGE, high // PAGE))
             for offset in range(low, high, 1 << 20):
                 length = min(1 << 20, high - offset)
-                check(f"{pid} memory {vma}+{offset:#x}", os.pread(fd, length, offset),
-                      os.pread(mem, length, start + offset))
+                ours, theirs = os.pread(fd, length, offset), os.pread(mem, length, start + offset)
+                check(f"{pid} memory {vma}+{offset:#x}", first_difference(ours, theirs), None)
         if end - start > 1 << 30 or "p" not in line(f"{folder}/prot"):
             continue
         entries = os.pread(pagemap, (end - start) // PAGE * 8, start // PAGE * 8)
