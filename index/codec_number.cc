@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include <sys/sysmacros.h>
-
 #include <charconv>
 #include <cstdint>
 #include <limits>
@@ -89,7 +87,7 @@ absl::StatusOr<uint64_t> ParseDev(absl::string_view text) {
   if (major > UINT32_MAX || minor > UINT32_MAX) {
     return absl::OutOfRangeError("a major or minor number does not fit 32 bits");
   }
-  return gnu_dev_makedev(static_cast<unsigned>(major), static_cast<unsigned>(minor));
+  return major << 32 | minor;
 }
 
 }  // namespace
@@ -116,7 +114,7 @@ std::string FormatPlainNumber(const Row& row, uint64_t number) {
     case Codec::kOffset:
       return absl::StrFormat("%08x", number);
     case Codec::kDev:
-      return absl::StrFormat("%02x:%02x", gnu_dev_major(number), gnu_dev_minor(number));
+      return absl::StrFormat("%02x:%02x", number >> 32, number & UINT32_MAX);
     case Codec::kLimit:
       return number == kUnlimited ? "unlimited" : absl::StrCat(number);
     default:
