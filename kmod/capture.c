@@ -192,6 +192,7 @@ int crfs_capture(struct crfs_session *session, struct crfs_ioc_capture *args)
 		crfs_objects_init(objects);
 		return err;
 	}
+	crfs_objects_trim(objects);
 	session->captured = true;
 	args->records = session->stream.records;
 	args->bytes = session->stream.size;

@@ -13,10 +13,13 @@
 
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/spinlock.h>
 #include <linux/uio.h>
 
 /* FLAGS_* of kernel/futex/futex.h, which a restart block of futex(2) holds. */
@@ -90,6 +93,37 @@ static inline u32 crfs_rseq_length(const struct task_struct *task)
 	return task->rseq ? task->rseq_len : 0;
 #else
 	return task->rseq ? sizeof(struct rseq) : 0;
+#endif
+}
+
+/*
+ * struct sem_undo_list of ipc/sem.c, which no header tells of. Every thread made by
+ * pthread_create(3) has one; it counts when semop(2) with SEM_UNDO put something into it.
+ */
+struct crfs_sem_undo_list {
+	refcount_t refcnt;
+	spinlock_t lock;
+	struct list_head list_proc;
+};
+
+static inline bool crfs_has_sem_undo(const struct task_struct *task)
+{
+#ifdef CONFIG_SYSVIPC
+	const struct crfs_sem_undo_list *undo = (const void *)task->sysvsem.undo_list;
+
+	return undo && !list_empty(&undo->list_proc);
+#else
+	return false;
+#endif
+}
+
+/* A thread of the group that runs in the kernel alone (io_uring, vhost). */
+static inline bool crfs_is_worker(const struct task_struct *task)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
+#else
+	return task->flags & PF_IO_WORKER;
 #endif
 }
 

@@ -51,15 +51,17 @@ int crfs_emit_end(struct crfs_emitter *emitter, u32 type, u64 id, const void *wi
 	err = crfs_get_##object##_##field(from, body);                          \
 	if (err)                                                                \
 		return err;                                                     \
-	wire.field.length = body->length - wire.field.offset;
+	wire.field.length = body->length - wire.field.offset;                   \
+	if (!wire.field.length)                                                 \
+		wire.field.offset = 0;
 
-/* Left to user space: zero, and empty bytes where they would stand. */
+/* Left to user space: zero, as bytes rows are that are empty. */
 #define CRFS_FILL_engine_u32(object, field)
 #define CRFS_FILL_engine_s32(object, field)
 #define CRFS_FILL_engine_u64(object, field)
 #define CRFS_FILL_engine_s64(object, field)
 #define CRFS_FILL_engine_ref(object, field)
-#define CRFS_FILL_engine_bytes(object, field) wire.field.offset = body->length;
+#define CRFS_FILL_engine_bytes(object, field)
 #define CRFS_FILL_none_none(object, field)
 
 #define CRFS_FILL(object, type, field, path, codec, access, restart, source, since, doc) \

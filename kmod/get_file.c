@@ -85,6 +85,7 @@ static bool crfs_is_tty(struct file *file)
 	/* The terminal drivers' majors are many; they share their operations. */
 	snprintf(name, sizeof(name), "%ps", file->f_op);
 	return strstr(name, "tty_fops") || strstr(name, "console_fops") || major == TTY_MAJOR ||
+	       major == TTYAUX_MAJOR ||
 	       (major >= UNIX98_PTY_MASTER_MAJOR &&
 		major < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT);
 }

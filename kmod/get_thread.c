@@ -92,6 +92,8 @@ u32 crfs_thread_blockers(struct task_struct *task)
 {
 	if (task->exit_state)
 		return 0;
+	if (crfs_is_worker(task))
+		return BIT(CRFS_blockers_io_uring);
 	return crfs_kernel_blockers(task) | crfs_machine_blockers(task);
 }
 
@@ -258,8 +260,8 @@ static int crfs_emit_standing(struct crfs_emitter *emitter, u64 id,
 	thread->regs = &regs;
 	thread->call = &call;
 	thread->fpu_size = 0;
-	if (thread->state != CRFS_state_zombie) {
-		thread->blockers = crfs_thread_blockers(task);
+	thread->blockers = crfs_thread_blockers(task);
+	if (thread->state != CRFS_state_zombie && !crfs_is_worker(task)) {
 		err = crfs_get_registers(task, &regs, &fpu, &thread->fpu_size);
 		crfs_get_call(task, &call);
 	}

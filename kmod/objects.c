@@ -149,17 +149,19 @@ void crfs_objects_init(struct crfs_objects *objects)
 	CRFS_TABLES(CRFS_ENTRY_SIZE)
 }
 
-/* Gives up every reference that the entries hold. */
-void crfs_objects_free(struct crfs_objects *objects)
+/**
+ * crfs_objects_trim - give up all that serves the records alone
+ * @objects: of a captured session; the mm and shmem tables stay
+ *
+ * Among the files may be the checkpoint's own descriptor, if a target has it open: kept any
+ * longer, it would keep itself.
+ */
+void crfs_objects_trim(struct crfs_objects *objects)
 {
+	struct crfs_table mm = objects->mm;
+	struct crfs_table shmem = objects->shmem;
 	u64 id;
 
-	for (id = 1; id <= objects->shmem.count; id++) {
-		struct crfs_shmem_source *shmem = crfs_table_at(&objects->shmem, id);
-
-		if (shmem->file)
-			fput(shmem->file);
-	}
 	for (id = 1; id <= objects->file.count; id++) {
 		struct crfs_file_source *file = crfs_table_at(&objects->file, id);
 
@@ -167,11 +169,6 @@ void crfs_objects_free(struct crfs_objects *objects)
 			fput(file->file);
 		else
 			path_put(&file->path);
-	}
-	for (id = 1; id <= objects->mm.count; id++) {
-		struct crfs_mm_source *mm = crfs_table_at(&objects->mm, id);
-
-		mmdrop(mm->mm);
 	}
 	for (id = 1; id <= objects->vma.count; id++) {
 		struct crfs_vma_source *vma = crfs_table_at(&objects->vma, id);
@@ -183,6 +180,30 @@ void crfs_objects_free(struct crfs_objects *objects)
 
 		put_cred(cred->cred);
 	}
+	memset(&objects->mm, 0, sizeof(objects->mm));
+	memset(&objects->shmem, 0, sizeof(objects->shmem));
 #define CRFS_FREE_TABLE(name) crfs_table_free(&objects->name);
 	CRFS_TABLES(CRFS_FREE_TABLE)
+	objects->mm = mm;
+	objects->shmem = shmem;
+}
+
+/* Gives up everything. */
+void crfs_objects_free(struct crfs_objects *objects)
+{
+	u64 id;
+
+	crfs_objects_trim(objects);
+	for (id = 1; id <= objects->shmem.count; id++) {
+		struct crfs_shmem_source *shmem = crfs_table_at(&objects->shmem, id);
+
+		fput(shmem->file);
+	}
+	for (id = 1; id <= objects->mm.count; id++) {
+		struct crfs_mm_source *mm = crfs_table_at(&objects->mm, id);
+
+		mmdrop(mm->mm);
+	}
+	crfs_table_free(&objects->shmem);
+	crfs_table_free(&objects->mm);
 }

@@ -4,7 +4,8 @@
  *
  * An id is a place in its type's table, from 1. Shared objects are found again by the
  * kernel's pointer, so one struct file is one object. What an entry points to is kept by
- * a reference of its own (the comment at each pointer says so).
+ * a reference of its own (the comment at each pointer says so) until the capture is over;
+ * only mm and shmem are kept after it.
  */
 #ifndef CRFS_KMOD_OBJECTS_H
 #define CRFS_KMOD_OBJECTS_H
@@ -204,10 +205,15 @@ struct crfs_objects {
 };
 
 void crfs_objects_init(struct crfs_objects *objects);
+void crfs_objects_trim(struct crfs_objects *objects);
 void crfs_objects_free(struct crfs_objects *objects);
 
 /* collect.c: fills the tables. The session's lock is held. */
 int crfs_collect(struct crfs_session *session, struct crfs_group **fault);
+
+/* collect_file.c */
+int crfs_collect_files(struct crfs_objects *objects, struct task_struct *task, u64 *id);
+int crfs_collect_fs(struct crfs_objects *objects, struct task_struct *task, u64 *id);
 int crfs_collect_file(struct crfs_objects *objects, struct file *file, u64 *id);
 int crfs_collect_shmem(struct crfs_objects *objects, struct file *file, u64 *id);
 bool crfs_is_shmem(struct file *file);

@@ -11,6 +11,7 @@
 #include <linux/magic.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
 #include "session.h"
@@ -38,18 +39,41 @@ static bool crfs_is_mem_file(struct file *file)
 	       !strcmp(dentry->d_name.name, "mem") && !(file->f_mode & FMODE_PATH);
 }
 
+/*
+ * Has a thread of the group this mm? The leader may have exited before the others. Returns
+ * 0, -EPERM if it has another, -ESRCH if it has none any more.
+ */
+static int crfs_match_group(struct task_struct *leader, struct mm_struct *mm)
+{
+	struct task_struct *thread;
+	int err = -ESRCH;
+
+	rcu_read_lock();
+	__for_each_thread(leader->signal, thread) {
+		if (crfs_has_mm(thread, mm)) {
+			err = 0;
+			break;
+		}
+		if (!crfs_has_mm(thread, NULL))
+			err = -EPERM;
+	}
+	rcu_read_unlock();
+	return err;
+}
+
 /**
  * crfs_proof - check that the caller may ptrace a task
- * @task: the thread group's leader
- * @mem_fd: a descriptor of the caller, of /proc/PID/mem of @task
+ * @leader: of the thread group
+ * @mem_fd: a descriptor of the caller, of /proc/PID/mem of any of its threads
  *
  * Return: the task's mm, with mm_users taken; -ESRCH if the task has none any more;
  * -EPERM if @mem_fd proves nothing for it.
  */
-struct mm_struct *crfs_proof(struct task_struct *task, int mem_fd)
+struct mm_struct *crfs_proof(struct task_struct *leader, int mem_fd)
 {
 	struct mm_struct *mm = ERR_PTR(-EPERM);
 	struct file *file, *own;
+	int err;
 
 	file = fget(mem_fd);
 	if (!file)
@@ -61,16 +85,17 @@ struct mm_struct *crfs_proof(struct task_struct *task, int mem_fd)
 	if (IS_ERR(own))
 		goto put_file;
 	if (!crfs_is_mem_file(own) || own->f_op != file->f_op ||
-	    own->private_data != current->mm || file->private_data == NULL)
+	    own->private_data != current->mm)
 		goto put_own;
 
-	mm = get_task_mm(task);
-	if (!mm) {
+	/* The file holds the struct, but not what it describes. Null: it was of a zombie. */
+	err = file->private_data ? crfs_match_group(leader, file->private_data) : -ESRCH;
+	if (err)
+		mm = ERR_PTR(err);
+	else if (mmget_not_zero(file->private_data))
+		mm = file->private_data;
+	else
 		mm = ERR_PTR(-ESRCH);
-	} else if (mm != file->private_data) {
-		mmput(mm);
-		mm = ERR_PTR(-EPERM);
-	}
 put_own:
 	fput(own);
 put_file:

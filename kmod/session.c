@@ -3,6 +3,7 @@
  * The descriptor of a checkpoint: its ioctls, its stream, its end.
  */
 #include <linux/anon_inodes.h>
+#include <linux/fdtable.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -91,6 +92,7 @@ static long crfs_ioctl_freeze(struct crfs_session *session, void __user *user)
 		return -EINVAL;
 	args.threads = 0;
 	args.tid = 0;
+	session->holder = current->files;
 	err = crfs_freeze(session, &args);
 	out = crfs_copy_out(user, &args, size, sizeof(args));
 	return err ?: out;
@@ -185,6 +187,27 @@ static ssize_t crfs_session_read(struct kiocb *kiocb, struct iov_iter *iter)
 	return crfs_stream_read(&session->stream, iter, &kiocb->ki_pos);
 }
 
+static int crfs_is_file(const void *file, struct file *other, unsigned int fd)
+{
+	return file == other;
+}
+
+/*
+ * The last descriptor of who froze the tasks goes, by close or by death. The release may be
+ * far: a frozen task that inherited a descriptor cannot close it.
+ */
+static int crfs_session_flush(struct file *file, fl_owner_t owner)
+{
+	struct crfs_session *session = file->private_data;
+
+	mutex_lock(&session->lock);
+	if (session->holder == owner &&
+	    (current->files != owner || !iterate_fd(current->files, 0, crfs_is_file, file)))
+		crfs_session_thaw(session);
+	mutex_unlock(&session->lock);
+	return 0;
+}
+
 static int crfs_session_close(struct inode *inode, struct file *file)
 {
 	struct crfs_session *session = file->private_data;
@@ -200,6 +223,7 @@ static const struct file_operations crfs_session_operations = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = crfs_session_ioctl,
 	.read_iter = crfs_session_read,
+	.flush = crfs_session_flush,
 	.release = crfs_session_close,
 	.llseek = noop_llseek,
 };

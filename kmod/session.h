@@ -3,8 +3,8 @@
  * A checkpoint in the making: what one descriptor of CRFS_IOC_CHECKPOINT stands for.
  *
  * Life: created empty; tasks are frozen into it one after another; captured once; its
- * memory is read; thawed by the ioctl or by the release of the descriptor, whichever is
- * first. Memory descriptors keep the struct, but neither the tasks frozen nor their
+ * memory is read; thawed by the ioctl, or when who froze the tasks closes its last
+ * descriptor or dies, whichever is first. Memory descriptors keep the struct, but neither the tasks frozen nor their
  * address spaces alive.
  *
  * Locks, outermost first:
@@ -21,6 +21,7 @@
 #ifndef CRFS_KMOD_SESSION_H
 #define CRFS_KMOD_SESSION_H
 
+#include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/ktime.h>
@@ -41,6 +42,7 @@ struct crfs_session {
 	struct list_head tasks;		/* crfs_group.node, as frozen; lock */
 	ktime_t since;			/* the first freeze began; lock */
 	u64 frozen_ns;			/* how long it lasted, once thawed; lock */
+	fl_owner_t holder;		/* the descriptors of who froze last; lock */
 	bool captured;			/* lock */
 	bool thawed;			/* set once, under lock; read anywhere */
 	struct crfs_stream stream;	/* written by capture under lock, then constant */
@@ -95,6 +97,11 @@ static inline bool crfs_session_is_thawed(const struct crfs_session *session)
 
 /* freeze.c */
 int crfs_freeze(struct crfs_session *session, struct crfs_ioc_freeze *args);
+
+/* group.c */
+struct crfs_group *crfs_task_create(struct crfs_session *session, struct task_struct *leader,
+				    struct mm_struct *mm);
+int crfs_add_threads(struct crfs_group *task);
 void crfs_task_release(struct crfs_group *task);
 void crfs_task_put(struct crfs_group *task);
 void crfs_thread_put(struct crfs_member *thread);
@@ -115,7 +122,7 @@ void crfs_park_disarm(struct crfs_member *thread);
 void crfs_park_exit(void);
 
 /* proof.c */
-struct mm_struct *crfs_proof(struct task_struct *task, int mem_fd);
+struct mm_struct *crfs_proof(struct task_struct *leader, int mem_fd);
 int crfs_proof_zombie(struct crfs_session *session, struct task_struct *task);
 bool crfs_has_mm(struct task_struct *task, struct mm_struct *mm);
 
