@@ -83,7 +83,8 @@ std::string CheckBody(uint32_t type, std::string_view body) {
   for (size_t row : rows) {
     crfs_bytes bytes;
     memcpy(&bytes, body.data() + sizeof(head) + row, sizeof(bytes));
-    if (bytes.offset != end) return "bytes row not where the one before ends";
+    if (bytes.length == 0 && bytes.offset == 0) continue;
+    if (bytes.length == 0 || bytes.offset != end) return "bytes row not where the one before ends";
     end += bytes.length;
   }
   return end == body.size() ? "" : "the tail is longer than its rows";
