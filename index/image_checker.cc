@@ -44,9 +44,9 @@ uint64_t TakeVarint(const std::string& bytes, size_t& position) {
   }
 }
 
-// Marks `number`; false if it was marked before.
+// Marks `number`, which is at most kPidMax; false if it was marked before.
 bool Mark(std::vector<bool>& marks, uint64_t number) {
-  if (marks.empty()) marks.resize(kPidMax + 1);
+  if (number >= marks.size()) marks.resize(std::max(number + 1, 2 * marks.size()));
   if (marks[number]) return false;
   marks[number] = true;
   return true;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,13 @@
 
 namespace crfs {
 namespace {
+
+// Sanitizers make each reading slow: under them, every eleventh place has to do.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kStep = 11;
+#else
+constexpr size_t kStep = 1;
+#endif
 
 const std::string& TinyImage() {
   static const std::string& image = *[] {
@@ -75,7 +83,8 @@ struct DataPlace : ImageVisitor {
 TEST(DamageTest, TruncatedAtEachLength) {
   MemoryFile file(TinyImage());
   ASSERT_TRUE(VerifyImage(file.path(), {}).ok());
-  for (size_t length = TinyImage().size(); length-- > 0;) {
+  for (size_t length = TinyImage().size(); length > 0;) {
+    length -= std::min(length, kStep);
     file.Truncate(length);
     const absl::Status status = VerifyImage(file.path(), {});
     ASSERT_FALSE(status.ok()) << length;
@@ -87,7 +96,7 @@ TEST(DamageTest, TruncatedAtEachLength) {
 
 TEST(DamageTest, EachByteFlipped) {
   MemoryFile file(TinyImage());
-  for (size_t i = 0; i < TinyImage().size(); ++i) {
+  for (size_t i = 0; i < TinyImage().size(); i += kStep) {
     for (const int mask : {0x01, 0xff}) {
       file.Put(i, static_cast<char>(TinyImage()[i] ^ mask));
       const absl::Status status = VerifyImage(file.path(), {});
@@ -106,7 +115,7 @@ TEST(DamageTest, EachByteFlippedWithDataSkipped) {
   ASSERT_TRUE(ReadImage(whole, data).ok());
   ASSERT_GT(data.length, 0u);
   std::string image = TinyImage();
-  for (size_t i = 0; i < image.size(); ++i) {
+  for (size_t i = 0; i < image.size(); i += kStep) {
     image[i] = static_cast<char>(image[i] ^ 0x10);
     StringSource source(image);
     DataPlace visitor;
