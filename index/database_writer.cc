@@ -6,6 +6,7 @@
 #include <rocksdb/sst_file_writer.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "index/no_sync_env.h"
@@ -18,6 +19,12 @@ constexpr size_t kRunSize = 32 << 20;
 constexpr size_t kBatchSize = 256 << 10;
 constexpr size_t kBatchesMax = 8;
 constexpr int kFamilies = 256;
+
+// Before each entry of a batch.
+struct Head {
+  uint32_t key;  // bytes
+  uint32_t value;
+};
 
 absl::Status WriteStatus(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
@@ -118,10 +125,13 @@ DatabaseWriter::~DatabaseWriter() { Join(); }
 
 absl::Status DatabaseWriter::Put(const IndexKey& key, absl::string_view value) {
   const absl::string_view bytes = key.view();
-  AppendVarint(&batch_, bytes.size());
-  AppendVarint(&batch_, value.size());
-  batch_.append(bytes.data(), bytes.size());
-  batch_.append(value.data(), value.size());
+  const Head head = {static_cast<uint32_t>(bytes.size()), static_cast<uint32_t>(value.size())};
+  const size_t size = batch_.size();
+  batch_.resize(size + sizeof(head) + bytes.size() + value.size());
+  char* place = batch_.data() + size;
+  std::memcpy(place, &head, sizeof(head));
+  std::memcpy(place + sizeof(head), bytes.data(), bytes.size());
+  std::memcpy(place + sizeof(head) + bytes.size(), value.data(), value.size());
   return batch_.size() < kBatchSize ? absl::OkStatus() : Send();
 }
 
@@ -141,12 +151,12 @@ absl::Status DatabaseWriter::Send() {
 
 absl::Status DatabaseWriter::PutBatch(absl::string_view batch, SortedFiles* files) {
   while (!batch.empty()) {
-    uint64_t key_size, value_size;
-    if (!TakeVarint(&batch, &key_size) || !TakeVarint(&batch, &value_size)) break;
-    const absl::string_view key = batch.substr(0, key_size);
-    const absl::string_view value = batch.substr(key_size, value_size);
+    Head head;
+    std::memcpy(&head, batch.data(), sizeof(head));
+    const absl::string_view key = batch.substr(sizeof(head), head.key);
+    const absl::string_view value = batch.substr(sizeof(head) + head.key, head.value);
     if (auto status = files->Put(key, value); !status.ok()) return status;
-    batch.remove_prefix(key_size + value_size);
+    batch.remove_prefix(sizeof(head) + head.key + head.value);
   }
   return absl::OkStatus();
 }

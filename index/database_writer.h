@@ -74,7 +74,7 @@ class DatabaseWriter {
   absl::Status Finish();
 
  private:
-  // Entries, one after another: two varints, the lengths of key and value, then both.
+  // Entries, one after another: the lengths of key and value, then both.
   using Batch = std::string;
 
   absl::Status Send();

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "crfs/image.h"
@@ -42,8 +41,6 @@ bool HeaderIsRight(const crfs_record& record) {
 bool RecordIsRight(const crfs_record& record, absl::string_view body) {
   return HeaderIsRight(record) && record.length == body.size() && record.body_crc == Crc32c(body);
 }
-
-uint64_t RoundUp8(uint64_t length) { return (length + 7) & ~uint64_t{7}; }
 
 }  // namespace
 
@@ -167,39 +164,6 @@ absl::StatusOr<std::string> ImageFile::ReadBody(const ObjectType& type, uint64_t
         absl::StrCat("offset ", begin, ": the record of ", type.name, " ", id, " is damaged"));
   }
   return body;
-}
-
-absl::Status ImageFile::ScanObjects(
-    uint64_t begin, uint64_t end, absl::FunctionRef<absl::Status(const ObjectView&)> visit) const {
-  std::vector<char> buffer;
-  uint64_t buffer_offset = begin;  // of buffer[0] in the image
-  // Sees to it that `length` bytes from `offset` on are in the buffer.
-  auto fill = [&](uint64_t offset, uint64_t length) -> absl::StatusOr<const char*> {
-    if (offset + length > buffer_offset + buffer.size()) {
-      if (length > end - offset) return Damaged(absl::StrCat("offset ", offset, ": damaged"));
-      buffer.resize(std::min(std::max(length, uint64_t{1} << 20), end - offset));
-      buffer_offset = offset;
-      if (auto status = ReadAt(buffer, offset); !status.ok()) return status;
-    }
-    return buffer.data() + (offset - buffer_offset);
-  };
-  for (uint64_t offset = begin; offset < end;) {
-    auto head = fill(offset, sizeof(crfs_record));
-    if (!head.ok()) return head.status();
-    crfs_record record;
-    std::memcpy(&record, *head, sizeof(record));
-    const ObjectType* type = FindType(record.type);
-    if (!HeaderIsRight(record) || type == nullptr || record.length > CRFS_RECORD_BODY_MAX) {
-      return Damaged(absl::StrCat("offset ", offset, ": the record is damaged"));
-    }
-    auto body = fill(offset + sizeof(record), record.length);
-    if (!body.ok()) return body.status();
-    auto view = ObjectView::Parse(*type, record.id, {*body, record.length});
-    if (!view.ok()) return Damaged(absl::StrCat("offset ", offset, ": ", view.status().message()));
-    if (auto status = visit(*view); !status.ok()) return status;
-    offset += sizeof(record) + RoundUp8(record.length);
-  }
-  return absl::OkStatus();
 }
 
 // ---- ImageFileSource --------------------------------------------------------------------

@@ -13,7 +13,6 @@
 #include <span>
 #include <string>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -46,10 +45,6 @@ class ImageFile {
   // The body, at `offset`, of the record of one object; its checksums are compared.
   absl::StatusOr<std::string> ReadBody(const ObjectType& type, uint64_t id, uint64_t offset,
                                        uint64_t length) const;
-  // Reads the objects whose records lie in [begin, end), in order. Views are valid during
-  // the call.
-  absl::Status ScanObjects(uint64_t begin, uint64_t end,
-                           absl::FunctionRef<absl::Status(const ObjectView&)> visit) const;
 
   // DATA_LOSS with the file's name before the message.
   absl::Status Damaged(absl::string_view message) const;

@@ -19,78 +19,50 @@
 namespace crfs {
 namespace {
 
-// What the builder does for each object of a type.
-struct TypeWork {
-  struct Reference {
-    const Row* row;
-    uint16_t target;  // index of the type
-  };
-  bool keyed = false;                 // found by a key number, not by its id
-  std::vector<Reference> references;  // to what counts them
-  bool counts_refs = false;           // it has a `refs` row
-  std::vector<uint32_t> refs;         // by rank, if counts_refs; stops at UINT32_MAX
-};
-
 bool CountsRefs(const ObjectType& type) {
   return std::any_of(type.rows.begin(), type.rows.end(),
                      [](const Row& row) { return row.codec == Codec::kRefs; });
-}
-
-TypeWork MakeWork(const ObjectType& type) {
-  TypeWork work;
-  work.keyed = type.key != Key::kId && type.key != Key::kSingle;
-  work.counts_refs = CountsRefs(type);
-  for (const Row& row : type.rows) {
-    if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
-    const ObjectType& target = TargetOf(row);
-    if (CountsRefs(target)) work.references.push_back({&row, target.index});
-  }
-  return work;
 }
 
 // Sums up how much memory is saved: of each vma and shmem, and of each mm in all, shared
 // memory included.
 class SavedMemory {
  public:
-  void AddVma(std::optional<uint64_t> mm_rank, std::optional<uint64_t> shmem_rank, uint64_t size) {
-    vma_mm_.push_back(mm_rank.value_or(UINT64_MAX));
-    if (mm_rank.has_value() && shmem_rank.has_value()) {
-      shared_.push_back({*mm_rank, *shmem_rank, size});
-    }
+  void AddVma(Rank mm, Rank shmem, uint64_t size) {
+    vma_mm_.push_back(mm);
+    if (mm != kNoRank && shmem != kNoRank) shared_.push_back({mm, shmem, size});
   }
   void AddShmem() { shmem_.push_back(0); }
   void AddMm() { mm_.push_back(0); }
 
-  void Add(uint32_t owner_type, uint64_t rank, uint64_t bytes) {
+  void Add(uint32_t owner_type, Rank rank, uint64_t bytes) {
     if (owner_type == CRFS_TAG_shmem && rank < shmem_.size()) shmem_[rank] += bytes;
     if (owner_type != CRFS_TAG_vma || rank >= vma_mm_.size()) return;
     if (vma_mm_[rank] < mm_.size()) mm_[vma_mm_[rank]] += bytes;
   }
   const std::vector<uint64_t>& Finish() {
     for (const Shared& each : shared_) {
-      mm_[each.mm_rank] += std::min(shmem_[each.shmem_rank], each.size);
+      mm_[each.mm] += std::min(shmem_[each.shmem], each.size);
     }
     return mm_;
   }
 
  private:
   struct Shared {
-    uint64_t mm_rank;
-    uint64_t shmem_rank;
+    Rank mm;
+    Rank shmem;
     uint64_t size;  // of the mapping
   };
-  std::vector<uint64_t> vma_mm_;  // rank of each vma's mm
-  std::vector<uint64_t> shmem_;   // bytes
-  std::vector<uint64_t> mm_;      // bytes
+  std::vector<Rank> vma_mm_;     // rank of each vma's mm
+  std::vector<uint64_t> shmem_;  // bytes
+  std::vector<uint64_t> mm_;     // bytes
   std::vector<Shared> shared_;
 };
 
 class IndexBuilder : public ImageVisitor {
  public:
   IndexBuilder(const ImageFile* image, const std::string& directory)
-      : image_(image), database_(directory), types_(ObjectTypes().size()), owners_(&types_) {
-    for (const ObjectType& type : ObjectTypes()) work_.push_back(MakeWork(type));
-  }
+      : image_(image), database_(directory), owners_(&table_) {}
 
   absl::Status Object(const ObjectView& object, uint64_t offset) override;
   absl::Status Extents(uint32_t owner_type, uint64_t owner_id,
@@ -109,14 +81,14 @@ class IndexBuilder : public ImageVisitor {
   absl::Status PutChecksums();
   absl::Status PutRefs();
   absl::Status PutOwners();
-  const IdRanks& Ranks(uint32_t tag) const { return types_[FindType(tag)->index].ids; }
 
   const ImageFile* image_;
   DatabaseWriter database_;
-  std::vector<TypeRange> types_;
-  std::vector<TypeWork> work_;
+  ObjectTable table_;
   Owners owners_;
   SavedMemory saved_memory_;
+  const ObjectType& mm_ = *FindType(CRFS_TAG_mm);
+  const ObjectType& shmem_ = *FindType(CRFS_TAG_shmem);
   const Row& vma_shmem_ = *FindType(CRFS_TAG_vma)->Find("shmem");
   const Row& vma_end_ = *FindType(CRFS_TAG_vma)->Find("end");
   IndexMeta meta_;
@@ -142,35 +114,24 @@ absl::Status IndexBuilder::Put(const IndexKey& key, absl::string_view value) {
 
 absl::Status IndexBuilder::Object(const ObjectView& object, uint64_t offset) {
   const ObjectType& type = object.type();
-  TypeRange& range = types_[type.index];
-  TypeWork& work = work_[type.index];
-  const uint64_t length = object.body().size();
   const uint64_t id = object.id();
-  if (range.ids.count() == 0) range.begin = offset - sizeof(crfs_record);
-  range.end = offset + (length + 7) / 8 * 8;
-  range.ids.Add(id);
-  if (work.counts_refs) work.refs.push_back(0);
-
-  for (const auto& [row, target] : work.references) {
-    const uint64_t target_id = object.Number(*row);
-    if (target_id == 0) continue;
-    const auto rank = types_[target].ids.Find(target_id);
-    if (rank.has_value() && work_[target].refs[*rank] < UINT32_MAX) ++work_[target].refs[*rank];
+  if (!table_.Add(object)) {
+    return absl::ResourceExhaustedError(absl::StrCat("too many objects of type ", type.name));
   }
   owners_.Add(object);
   if (type.tag == CRFS_TAG_mm) saved_memory_.AddMm();
   if (type.tag == CRFS_TAG_shmem) saved_memory_.AddShmem();
   if (type.tag == CRFS_TAG_vma) {
-    saved_memory_.AddVma(Ranks(CRFS_TAG_mm).Find(object.OwnerId()),
-                         Ranks(CRFS_TAG_shmem).Find(object.Number(vma_shmem_)),
+    saved_memory_.AddVma(table_.Find(mm_, object.OwnerId()),
+                         table_.Find(shmem_, object.Number(vma_shmem_)),
                          object.Number(vma_end_) - object.KeyNumber());
   }
 
   value_.clear();
   AppendVarint(&value_, offset);
-  AppendVarint(&value_, length);
+  AppendVarint(&value_, object.body().size());
   if (auto s = Put(IndexKey::Record(type.tag, id), value_); !s.ok()) return s;
-  if (!work.keyed) return absl::OkStatus();
+  if (type.key == Key::kId || type.key == Key::kSingle) return absl::OkStatus();
   value_.clear();
   AppendVarint(&value_, id);
   return Put(IndexKey::Child(type.tag, object.OwnerId(), object.KeyNumber()), value_);
@@ -197,8 +158,8 @@ absl::Status IndexBuilder::Extents(uint32_t owner_type, uint64_t owner_id,
 
 absl::Status IndexBuilder::PutSaved() {
   if (saved_bytes_ == 0) return absl::OkStatus();
-  const auto rank = Ranks(saved_type_).Find(saved_id_);
-  if (rank.has_value()) saved_memory_.Add(saved_type_, *rank, saved_bytes_);
+  const Rank rank = table_.Find(*FindType(saved_type_), saved_id_);
+  if (rank != kNoRank) saved_memory_.Add(saved_type_, rank, saved_bytes_);
   const auto key = IndexKey::Saved(saved_type_, saved_id_);
   return Put(key, EncodeNumber(std::exchange(saved_bytes_, 0)));
 }
@@ -225,13 +186,26 @@ absl::Status IndexBuilder::PutChecksums() {
 }
 
 absl::Status IndexBuilder::PutRefs() {
+  std::vector<std::vector<uint64_t>> refs(ObjectTypes().size());
   for (const ObjectType& type : ObjectTypes()) {
-    const std::vector<uint32_t>& refs = work_[type.index].refs;
-    if (refs.empty()) continue;
+    if (CountsRefs(type)) refs[type.index].resize(table_[type].ids.count());
+  }
+  for (const ObjectType& type : ObjectTypes()) {
+    for (const TypeTable::Reference& reference : table_[type].references) {
+      std::vector<uint64_t>& counts = refs[reference.target];
+      if (counts.empty()) continue;
+      for (const Rank rank : reference.ranks) {
+        if (rank != kNoRank) ++counts[rank];
+      }
+    }
+  }
+  for (const ObjectType& type : ObjectTypes()) {
+    if (refs[type.index].empty()) continue;
     absl::Status result;
-    types_[type.index].ids.ForEach([&](uint64_t rank, uint64_t id) {
-      if (refs[rank] == 1 || !result.ok()) return;
-      result = Put(IndexKey::Refs(type.tag, id), EncodeNumber(refs[rank]));
+    table_[type].ids.ForEach([&](uint64_t rank, uint64_t id) {
+      const uint64_t count = refs[type.index][rank];
+      if (count == 1 || !result.ok()) return;
+      result = Put(IndexKey::Refs(type.tag, id), EncodeNumber(count));
     });
     if (!result.ok()) return result;
   }
@@ -244,10 +218,9 @@ absl::Status IndexBuilder::PutOwners() {
   meta_.gid = main.gid;
   meta_.one_owner = owners_.AllTheSame();
   if (meta_.one_owner) return absl::OkStatus();
-  return owners_.ForEachOther(
-      *image_, [this](const ObjectType& type, uint64_t id, Owners::Owner owner) {
-        return Put(IndexKey::Owner(type.tag, id), EncodePair(owner.uid, owner.gid));
-      });
+  return owners_.ForEachOther([this](const ObjectType& type, uint64_t id, Owners::Owner owner) {
+    return Put(IndexKey::Owner(type.tag, id), EncodePair(owner.uid, owner.gid));
+  });
 }
 
 absl::Status IndexBuilder::End(const crfs_end& end) {
@@ -258,7 +231,7 @@ absl::Status IndexBuilder::End(const crfs_end& end) {
   if (auto status = PutSaved(); !status.ok()) return status;
   const std::vector<uint64_t>& of_mm = saved_memory_.Finish();
   absl::Status result;
-  Ranks(CRFS_TAG_mm).ForEach([&](uint64_t rank, uint64_t id) {
+  table_[mm_].ids.ForEach([&](uint64_t rank, uint64_t id) {
     if (of_mm[rank] == 0 || !result.ok()) return;
     result = Put(IndexKey::SavedInAll(CRFS_TAG_mm, id), EncodeNumber(of_mm[rank]));
   });
@@ -270,7 +243,7 @@ absl::Status IndexBuilder::End(const crfs_end& end) {
   meta_.format = image_->format();
   meta_.image_size = end.size;
   for (const ObjectType& type : ObjectTypes()) {
-    meta_.counts[type.tag] = types_[type.index].ids.count();
+    meta_.counts[type.tag] = table_[type].ids.count();
   }
   if (auto status = Put(IndexKey::Meta(), EncodeMeta(meta_)); !status.ok()) return status;
   return WriteStatus(database_.Finish());

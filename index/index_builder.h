@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Turns an image into the entries of its index, in one pass over the stream, and a second
-// one over the metadata if it holds tasks of several owners. Memory: a few bytes an object
-// (its count of references), and bounded buffers.
+// Turns an image into the entries of its index, in one pass over the stream. Memory: a few
+// bytes for each reference of an object, and bounded buffers.
 
 #ifndef CRFS_INDEX_INDEX_BUILDER_H_
 #define CRFS_INDEX_INDEX_BUILDER_H_

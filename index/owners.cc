@@ -31,13 +31,8 @@ const Fields& TheFields() {
 
 }  // namespace
 
-Owners::Owners(const std::vector<TypeRange>* types) : types_(types) {}
-
 void Owners::Add(const ObjectView& object) {
   const Fields& fields = TheFields();
-  auto ranks = [this](const ObjectType& type) -> const IdRanks& {
-    return (*types_)[type.index].ids;
-  };
   switch (object.type().tag) {
     case CRFS_TAG_checkpoint:
       root_task_ = object.Number(fields.root);
@@ -50,19 +45,18 @@ void Owners::Add(const ObjectView& object) {
                         static_cast<uint32_t>(object.Number(fields.egid))});
       break;
     case CRFS_TAG_task: {
-      const auto mm = ranks(fields.mm).Find(object.Number(fields.task_mm));
+      const Rank mm = table_->Find(fields.mm, object.Number(fields.task_mm));
       tasks_.push_back({.pid = static_cast<uint32_t>(object.KeyNumber()),
-                        .has_memory = mm.has_value(),
-                        .dumpable = mm.has_value() && dumpable_[*mm],
+                        .has_memory = mm != kNoRank,
+                        .dumpable = mm != kNoRank && dumpable_[mm],
                         .leader = std::nullopt});
       break;
     }
     case CRFS_TAG_thread: {
-      const auto rank = ranks(fields.task).Find(object.OwnerId());
-      const auto cred = ranks(fields.cred).Find(object.Number(fields.thread_cred));
-      if (!rank.has_value() || !cred.has_value()) break;
-      Task& task = tasks_[*rank];
-      if (object.KeyNumber() == task.pid) task.leader = creds_[*cred];
+      const Rank task = table_->Find(fields.task, object.OwnerId());
+      const Rank cred = table_->Find(fields.cred, object.Number(fields.thread_cred));
+      if (task == kNoRank || cred == kNoRank) break;
+      if (object.KeyNumber() == tasks_[task].pid) tasks_[task].leader = creds_[cred];
       break;
     }
     default:
@@ -71,8 +65,8 @@ void Owners::Add(const ObjectView& object) {
 }
 
 Owners::Owner Owners::Main() const {
-  const auto rank = (*types_)[TheFields().task.index].ids.Find(root_task_);
-  return rank.has_value() ? OwnerOf(tasks_[*rank], Owner{}) : Owner{};
+  const Rank root = table_->Find(TheFields().task, root_task_);
+  return root == kNoRank ? Owner{} : OwnerOf(tasks_[root], Owner{});
 }
 
 Owners::Owner Owners::OwnerOf(const Task& task, Owner main) {
@@ -86,14 +80,8 @@ bool Owners::AllTheSame() const {
                      [main = Main()](const Task& task) { return OwnerOf(task, main) == main; });
 }
 
-Owners::Mark* Owners::MarkOf(const ObjectType& type, uint64_t id) {
-  const auto rank = (*types_)[type.index].ids.Find(id);
-  return rank.has_value() ? &marks_[type.index][*rank] : nullptr;
-}
-
-void Owners::Give(const ObjectType& type, uint64_t id, Mark mark) {
-  Mark* old = MarkOf(type, id);
-  if (old == nullptr || mark == kNobody) return;
+void Owners::Give(Mark* old, Mark mark) {
+  if (mark == kNobody) return;
   if (*old == kNobody || *old == mark) {
     *old = mark;
   } else if (*old == kSeveral || mark == kSeveral ||
@@ -115,42 +103,30 @@ Owners::Mark Owners::MarkFor(Owner owner) {
 
 // Marks what the objects of a type refer to, then what they own. The types that refer to
 // this one, and its owner, have been done.
-absl::Status Owners::MarkType(const ImageFile& image, const ObjectType& type) {
-  struct Reference {
-    const Row* row;
-    const ObjectType* target;
-  };
-  std::vector<Reference> references;
-  for (const Row& row : type.rows) {
-    if (row.wire != Wire::kRef || row.access == Access::kOwner) continue;
-    references.push_back({&row, &TargetOf(row)});
+void Owners::MarkType(const ObjectType& type) {
+  const TypeTable& table = (*table_)[type];
+  std::vector<Mark>& marks = marks_[type.index];
+  for (size_t rank = 0; rank < table.owners.size(); ++rank) {
+    const Rank owner = table.owners[rank];
+    if (owner != kNoRank) marks[rank] = marks_[table.owner_type][owner];
   }
-  const ObjectType* owner = crfs::OwnerOf(type);
-  absl::Status status;
-  const TypeRange& range = (*types_)[type.index];
-  // Without either, all has been said by those that refer to it.
-  if (owner != nullptr || !references.empty()) {
-    status = image.ScanObjects(range.begin, range.end, [&](const ObjectView& object) {
-      Mark* mark = MarkOf(type, object.id());
-      if (mark == nullptr) return absl::OkStatus();
-      if (owner != nullptr) {
-        const Mark* of_owner = MarkOf(*owner, object.OwnerId());
-        if (of_owner != nullptr) *mark = *of_owner;
-      }
-      for (const auto& [row, target] : references) Give(*target, object.Number(*row), *mark);
-      return absl::OkStatus();
-    });
+  for (const TypeTable::Reference& reference : table.references) {
+    std::vector<Mark>& targets = marks_[reference.target];
+    for (size_t rank = 0; rank < marks.size(); ++rank) {
+      const Rank target = reference.ranks[rank];
+      if (target != kNoRank) Give(&targets[target], marks[rank]);
+    }
   }
   for (const ObjectType& child : ObjectTypes()) {
-    if (status.ok() && child.owner == type.name) status = MarkType(image, child);
+    if (child.owner == type.name) MarkType(child);
   }
-  return status;
 }
 
 absl::Status Owners::ForEachOther(
-    const ImageFile& image,
     absl::FunctionRef<absl::Status(const ObjectType&, uint64_t, Owner)> visit) {
-  for (const TypeRange& range : *types_) marks_.emplace_back(range.ids.count(), kNobody);
+  for (const ObjectType& type : ObjectTypes()) {
+    marks_.emplace_back((*table_)[type].ids.count(), kNobody);
+  }
 
   std::vector<Mark>& tasks = marks_[TheFields().task.index];
   const Owner main = Main();
@@ -163,13 +139,13 @@ absl::Status Owners::ForEachOther(
   const auto types = ObjectTypes();
   for (auto type = types.rbegin(); type != types.rend(); ++type) {
     if (!type->owner.empty() || type->tag == CRFS_TAG_checkpoint) continue;
-    if (auto status = MarkType(image, *type); !status.ok()) return status;
+    MarkType(*type);
   }
 
   absl::Status result;
   for (const ObjectType& type : types) {
     if (type.tag == CRFS_TAG_checkpoint) continue;
-    (*types_)[type.index].ids.ForEach([&](uint64_t rank, uint64_t id) {
+    (*table_)[type].ids.ForEach([&](uint64_t rank, uint64_t id) {
       const Mark mark = marks_[type.index][rank];
       const Owner owner = mark == kNobody || mark == kSeveral ? Owner{} : owners_[mark - 1];
       if (result.ok() && !(owner == main)) result = visit(type, id, owner);

@@ -19,18 +19,10 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "index/id_ranks.h"
-#include "index/image_file.h"
+#include "index/object_table.h"
 #include "index/record.h"
 
 namespace crfs {
-
-// What the builder knows of the objects of one type.
-struct TypeRange {
-  IdRanks ids;
-  uint64_t begin = 0;  // where its records stand in the image
-  uint64_t end = 0;
-};
 
 class Owners {
  public:
@@ -40,9 +32,8 @@ class Owners {
     bool operator==(const Owner&) const = default;
   };
 
-  // `types` is indexed by ObjectType::index, is filled as objects are read, an object before
-  // it is passed to Add, and must outlive this.
-  explicit Owners(const std::vector<TypeRange>* types);
+  // An object must be in the table before it is passed to Add. `table` must outlive this.
+  explicit Owners(const ObjectTable* table) : table_(table) {}
 
   // All objects of the image, in its order.
   void Add(const ObjectView& object);
@@ -52,9 +43,8 @@ class Owners {
   // Whether all tasks have the same owner, and so has all else.
   bool AllTheSame() const;
   // Calls visit(type, id, owner) for every object that does not belong to Main(), by type
-  // and id. Reads the objects again.
+  // and id, until it returns an error.
   absl::Status ForEachOther(
-      const ImageFile& image,
       absl::FunctionRef<absl::Status(const ObjectType&, uint64_t, Owner)> visit);
 
  private:
@@ -71,12 +61,11 @@ class Owners {
   };
   static Owner OwnerOf(const Task& task, Owner main);
 
-  Mark* MarkOf(const ObjectType& type, uint64_t id);
   Mark MarkFor(Owner owner);
-  void Give(const ObjectType& type, uint64_t id, Mark mark);
-  absl::Status MarkType(const ImageFile& image, const ObjectType& type);
+  void Give(Mark* old, Mark mark);
+  void MarkType(const ObjectType& type);
 
-  const std::vector<TypeRange>* types_;
+  const ObjectTable* table_;
   uint64_t root_task_ = 0;
   std::vector<bool> dumpable_;                 // of each mm, by rank
   std::vector<Owner> creds_;                   // by rank
