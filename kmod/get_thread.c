@@ -18,22 +18,6 @@
 #include "emit.h"
 #include "session.h"
 
-/*
- * Whether the thread has System V semaphore adjustments to undo. Every thread made by
- * pthread_create has a list (CLONE_SYSVSEM), nearly always empty; its type is private to
- * ipc/sem.c, and looks like this in every kernel since 2.6.27.
- */
-static bool crfs_has_sem_undo(struct task_struct *task)
-{
-	struct sem_undo_head {
-		refcount_t refcnt;
-		spinlock_t lock;
-		struct list_head list_proc;
-	} *head = (void *)task->sysvsem.undo_list;
-
-	return head && !list_empty(&head->list_proc);
-}
-
 /* Of what is set by a thread and used in the kernel alone. */
 static u32 crfs_kernel_blockers(struct task_struct *task)
 {
