@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/capture_for_mount.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "fusefs/mount_options.h"
@@ -32,6 +33,7 @@ absl::StatusOr<int> RunMount(const MountArguments& arguments) {
     const absl::Status status = ParseMountOptions(list, OptionsFrom::kCommandLine, options);
     if (!status.ok()) return status;
   }
+  if (absl::Status status = CaptureForMount(options); !status.ok()) return status;
   Progress progress("indexing " + options.image);
   options.progress = [&progress](uint64_t done, uint64_t total) { progress.Update(done, total); };
   const absl::Status status = Mount(std::move(options));
@@ -44,7 +46,10 @@ absl::StatusOr<int> RunMount(const MountArguments& arguments) {
 Verb AddMount(CLI::App& app) {
   CLI::App* command = app.add_subcommand("mount", "Mount an image, read-only, as a tree of files");
   auto arguments = std::make_shared<MountArguments>();
-  command->add_option("IMAGE", arguments->options.image, "the image to mount")->required();
+  command
+      ->add_option("IMAGE", arguments->options.image,
+                   "the image to mount; pid:PID takes a checkpoint on the spot")
+      ->required();
   command->add_option("DIR", arguments->options.directory, "the directory to mount it on")
       ->required();
   command

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "cli/capture_for_mount.h"
 #include "fusefs/mount.h"
 #include "fusefs/mount_options.h"
 
@@ -67,7 +68,8 @@ int RunMountHelper(int argc, char** argv) {
       std::getenv("XDG_CACHE_HOME") == nullptr) {
     options.index_directory = "/var/cache/crfs";
   }
-  const absl::Status status = Mount(options);
+  absl::Status status = CaptureForMount(options);
+  if (status.ok()) status = Mount(options);
   return status.ok() ? 0 : Say(status.message(), kFailed);
 }
 

@@ -36,13 +36,21 @@ absl::Status MakeAbsolute(std::string& path) {
   return absl::OkStatus();
 }
 
+void RemoveFolder(const std::string& folder) {
+  std::error_code ignored;
+  if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
+}
+
 absl::Status Serve(const MountOptions& options, const std::function<void()>& ready) {
+  const absl::Cleanup remove = [&options] { RemoveFolder(options.temporary_folder); };
   StopSignals signals;
   IndexOptions index_options;
   index_options.directory = options.index_directory;
   index_options.progress = options.progress;
   const absl::StatusOr<std::unique_ptr<Index>> index = Index::Open(options.image, index_options);
   if (!index.ok()) return index.status();
+  // From here on the image has no name: whatever becomes of us, its space is given back.
+  if (!options.temporary_folder.empty()) ::unlink(options.image.c_str());
   const Tree tree(index->get(), TreeOptions{.list_views = options.list_views});
 
   signals.Hold();
@@ -64,6 +72,7 @@ absl::Status CheckAnswer(const std::string& directory) {
 }  // namespace
 
 absl::Status Mount(MountOptions options) {
+  absl::Cleanup remove = [&options] { RemoveFolder(options.temporary_folder); };
   const absl::StatusOr<std::string> directory = CheckMountpoint(options.directory);
   if (!directory.ok()) return directory.status();
   options.directory = *directory;
@@ -77,6 +86,7 @@ absl::Status Mount(MountOptions options) {
   // The threads of the session allocate little and briefly; an arena each would only keep
   // what they freed.
   ::mallopt(M_ARENA_MAX, 2);
+  std::move(remove).Cancel();  // by Serve from here on
   if (options.foreground) return Serve(options, [] {});
   const absl::Status status = RunInBackground(
       [&options](const std::function<void()>& ready) { return Serve(options, ready); });

@@ -19,7 +19,10 @@ struct MountOptions {
   std::string directory;        // where to mount
   std::string index_directory;  // empty: where indexes are kept by default
   std::string source;           // what mount(8) and df(1) show; empty: the image's path
-  bool list_views = false;      // whether the root lists .views
+  // A folder that holds the image (and perhaps its index), to be removed when the mount has
+  // ended or failed; empty: none.
+  std::string temporary_folder;
+  bool list_views = false;  // whether the root lists .views
   bool foreground = false;
   bool no_exec = false;
   // Whether other users may enter (files keep their owners and modes). Unset: root's mounts
