@@ -135,15 +135,12 @@ absl::Status DatabaseWriter::Put(const IndexKey& key, absl::string_view value) {
   return batch_.size() < kBatchSize ? absl::OkStatus() : Send();
 }
 
-bool DatabaseWriter::HasRoomOrEnded() const { return queue_.size() < kBatchesMax || !status_.ok(); }
-
-bool DatabaseWriter::HasWork() const { return !queue_.empty() || closed_; }
-
 absl::Status DatabaseWriter::Send() {
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(this, &DatabaseWriter::HasRoomOrEnded));
+  MutexLock lock(&mutex_);
+  while (queue_.size() >= kBatchesMax && status_.ok()) mutex_.Wait();
   if (!status_.ok()) return status_;
   queue_.push_back(std::move(batch_));
+  mutex_.Signal();
   batch_.clear();
   batch_.reserve(kBatchSize + 1024);
   return absl::OkStatus();
@@ -165,24 +162,27 @@ void DatabaseWriter::Run() {
   for (;;) {
     Batch batch;
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &DatabaseWriter::HasWork));
+      MutexLock lock(&mutex_);
+      while (queue_.empty() && !closed_) mutex_.Wait();
       if (queue_.empty()) return;
       batch = std::move(queue_.front());
       queue_.pop_front();
+      mutex_.Signal();
     }
     absl::Status status = PutBatch(batch, &files_);
     if (status.ok()) continue;
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     status_ = std::move(status);
+    mutex_.Signal();
     return;
   }
 }
 
 void DatabaseWriter::Join() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     closed_ = true;
+    mutex_.Signal();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -191,7 +191,7 @@ absl::Status DatabaseWriter::Finish() {
   absl::Status status = Send();
   Join();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     status.Update(status_);
   }
   return status.ok() ? files_.Finish() : status;

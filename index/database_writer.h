@@ -20,8 +20,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "index/keys.h"
+#include "index/mutex.h"
 
 namespace rocksdb {
 class SstFileWriter;
@@ -80,13 +80,11 @@ class DatabaseWriter {
   absl::Status Send();
   void Run();
   static absl::Status PutBatch(absl::string_view batch, SortedFiles* files);
-  bool HasRoomOrEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Join();
 
   Batch batch_;
   SortedFiles files_;  // of thread_ while it runs
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Batch> queue_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // no more will be sent
   absl::Status status_ ABSL_GUARDED_BY(mutex_);

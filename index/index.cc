@@ -7,13 +7,13 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "crfs/schema.h"
 #include "index/data_checks.h"
 #include "index/database.h"
 #include "index/image_file.h"
 #include "index/index_cache.h"
 #include "index/keys.h"
+#include "index/mutex.h"
 
 namespace crfs {
 namespace {
@@ -97,15 +97,15 @@ class Index::State {
         checks(&image, meta.data_offset, meta.data_length) {}
 
   std::shared_ptr<const Database> Current() const {
-    absl::ReaderMutexLock lock(&mutex_);
+    ReaderMutexLock lock(&mutex_);
     return database_;
   }
   absl::Status Replace(const Database* damaged) const;
 
   std::string directory_;
   // Held while an index is built; before mutex_.
-  mutable absl::Mutex rebuilding_;
-  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(rebuilding_);
+  mutable Mutex rebuilding_;
+  mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(rebuilding_);
   mutable std::shared_ptr<const Database> database_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -119,13 +119,13 @@ absl::StatusOr<std::unique_ptr<Index::State>> Index::State::Open(const std::stri
   if (!opened.ok()) return opened.status();
   std::unique_ptr<State> state(new State(*std::move(image), std::move(opened->meta)));
   state->directory_ = options.directory;
-  absl::MutexLock lock(&state->mutex_);
+  MutexLock lock(&state->mutex_);
   state->database_ = std::move(opened->database);
   return state;
 }
 
 absl::Status Index::State::Replace(const Database* damaged) const {
-  absl::MutexLock building(&rebuilding_);
+  MutexLock building(&rebuilding_);
   if (Current().get() != damaged) return absl::OkStatus();  // somebody else has done it
   if (auto status = image.CheckUnchanged(); !status.ok()) return status;
   auto cache = IndexCache::Create(&image, directory_, nullptr);
@@ -134,7 +134,7 @@ absl::Status Index::State::Replace(const Database* damaged) const {
   if (!opened.ok()) return opened.status();
   // What has been told of the image must stay true.
   if (opened->meta != meta) return image.Damaged("its index has changed: open it again");
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   database_ = std::move(opened->database);
   return absl::OkStatus();
 }

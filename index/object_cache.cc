@@ -7,7 +7,7 @@
 namespace crfs {
 
 std::shared_ptr<const Object> ObjectCache::Slot::Find(const ObjectType& type, uint64_t id) {
-  absl::MutexLock lock(&mutex);
+  MutexLock lock(&mutex);
   if (object == nullptr || object->view().id() != id || &object->view().type() != &type) {
     return nullptr;
   }
@@ -15,7 +15,7 @@ std::shared_ptr<const Object> ObjectCache::Slot::Find(const ObjectType& type, ui
 }
 
 void ObjectCache::Slot::Put(std::shared_ptr<const Object> newer) {
-  absl::MutexLock lock(&mutex);
+  MutexLock lock(&mutex);
   object.swap(newer);
 }
 

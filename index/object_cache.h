@@ -13,8 +13,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "index/index.h"
+#include "index/mutex.h"
 
 namespace crfs {
 
@@ -32,7 +32,7 @@ class ObjectCache {
   static constexpr size_t kSmall = 16 << 10;  // bytes of a body
 
   struct Slot {
-    absl::Mutex mutex;
+    Mutex mutex;
     std::shared_ptr<const Object> object ABSL_GUARDED_BY(mutex);
 
     std::shared_ptr<const Object> Find(const ObjectType& type, uint64_t id);

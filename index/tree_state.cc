@@ -183,14 +183,14 @@ absl::StatusOr<uint64_t> Tree::State::MmOf(uint64_t task_id) const {
 absl::StatusOr<std::shared_ptr<const std::string>> Tree::State::ViewText(const Place& place) const {
   const Inode inode = ViewInode(place.id, place.view);
   {
-    absl::MutexLock lock(&view_mutex_);
+    MutexLock lock(&view_mutex_);
     if (view_inode_ == inode) return view_text_;
   }
   auto text = place.view == kMapsPlace ? MapsText(*index, objects, place.id)
                                        : StatusText(*index, objects, place.id);
   if (!text.ok()) return text.status();
   auto shared = std::make_shared<const std::string>(*std::move(text));
-  absl::MutexLock lock(&view_mutex_);
+  MutexLock lock(&view_mutex_);
   view_inode_ = inode;
   view_text_ = shared;
   return shared;

@@ -14,10 +14,10 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "index/index.h"
 #include "index/inodes.h"
 #include "index/memory.h"
+#include "index/mutex.h"
 #include "index/object_cache.h"
 #include "index/row_files.h"
 #include "index/shape.h"
@@ -96,7 +96,7 @@ class Tree::State {
   Attributes Base(Inode inode, mode_t mode, Index::Owner owner) const;
 
   // The view made last: it is asked for its size, then read piece by piece.
-  mutable absl::Mutex view_mutex_;
+  mutable Mutex view_mutex_;
   mutable Inode view_inode_ ABSL_GUARDED_BY(view_mutex_) = 0;
   mutable std::shared_ptr<const std::string> view_text_ ABSL_GUARDED_BY(view_mutex_);
 };

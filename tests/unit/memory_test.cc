@@ -175,8 +175,11 @@ TEST_F(MemoryTest, TheBlobIsTheImage) {
 TEST_F(MemoryTest, DamagedMemoryIsAnError) {
   // The last byte of data: in the last chunk.
   const Inode blob = *tree_->Resolve(".views/blob");
-  const uint64_t begin = image_.find(parts_.data);
-  ASSERT_NE(begin, std::string::npos);
+  const auto& [owner, extents] = *parts_.extents.begin();
+  const auto first = index_->FindExtent(*FindType(owner.first), owner.second, 0);
+  ASSERT_TRUE(first.ok() && first->has_value());
+  const uint64_t begin = (*first)->image_offset;
+  ASSERT_TRUE(image_.compare(begin, parts_.data.size(), parts_.data) == 0);
   const uint64_t place = begin + parts_.data.size() - 1;
   std::string damaged = image_;
   damaged[place] = static_cast<char>(~damaged[place]);
