@@ -23,6 +23,7 @@
 #include "engine/proc_rows.h"
 #include "engine/task_walk.h"
 #include "engine/unsupported.h"
+#include "index/image_reader.h"
 
 namespace crfs {
 namespace {
@@ -212,8 +213,9 @@ class Checkpoint {
   }
 
   absl::Status InImage(const absl::Status& status) const {
-    return absl::Status(status.code(), absl::StrCat(options_.image, ": ", status.message(),
-                                                    ": the tasks go on, no image is left"));
+    const absl::Status named = WithPath(options_.image, status);
+    return absl::Status(named.code(),
+                        absl::StrCat(named.message(), ": the tasks go on, no image is left"));
   }
 
   const CheckpointOptions& options_;

@@ -77,16 +77,37 @@ absl::StatusOr<std::vector<pid_t>> ListChildren(pid_t pid) {
   return children;
 }
 
-absl::StatusOr<char> ThreadState(pid_t pid, pid_t tid) {
+namespace {
+
+// The fields of /proc/PID/task/TID/stat from the third, the state, on (proc(5)). The name
+// before them, in parentheses, may hold anything.
+absl::StatusOr<std::vector<std::string>> StatFields(pid_t pid, pid_t tid) {
   const std::string path = ProcPath(pid, absl::StrCat("task/", tid, "/stat"));
   const absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return text.status();
-  // The name, in parentheses, may hold anything: the state follows the last one.
   const size_t end = text->rfind(')');
-  if (end == std::string::npos || end + 2 >= text->size()) {
-    return absl::InternalError(absl::StrCat(path, ": has no state"));
+  std::vector<std::string> fields;
+  if (end != std::string::npos) {
+    fields = absl::StrSplit(text->substr(end + 1), ' ', absl::SkipWhitespace());
   }
-  return (*text)[end + 2];
+  if (fields.size() < 7) return absl::InternalError(absl::StrCat(path, ": lacks fields"));
+  return fields;
+}
+
+}  // namespace
+
+absl::StatusOr<char> ThreadState(pid_t pid, pid_t tid) {
+  const absl::StatusOr<std::vector<std::string>> fields = StatFields(pid, tid);
+  if (!fields.ok()) return fields.status();
+  return fields->front()[0];
+}
+
+absl::StatusOr<bool> IsKernelThread(pid_t pid) {
+  constexpr uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD of linux/sched.h
+  const absl::StatusOr<std::vector<std::string>> fields = StatFields(pid, pid);
+  if (!fields.ok()) return fields.status();
+  uint64_t flags;
+  return absl::SimpleAtoi((*fields)[6], &flags) && (flags & kKernelThread) != 0;
 }
 
 }  // namespace crfs

@@ -33,6 +33,9 @@ absl::StatusOr<std::vector<pid_t>> ListChildren(pid_t pid);
 // The state letter of a thread, as /proc/PID/stat shows it.
 absl::StatusOr<char> ThreadState(pid_t pid, pid_t tid);
 
+// Whether it is a thread of the kernel itself.
+absl::StatusOr<bool> IsKernelThread(pid_t pid);
+
 }  // namespace crfs
 
 #endif  // CRFS_ENGINE_PROC_FILE_H_

@@ -33,6 +33,12 @@ absl::StatusOr<std::vector<pid_t>> FreezeTree(
         absl::StrCat("task ", root,
                      ": is a zombie, there is nothing left to checkpoint: checkpoint its parent"));
   }
+  if (IsKernelThread(root).value_or(false)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("task ", root,
+                     ": is a thread of the kernel, which cannot be checkpointed: "
+                     "give the pid of a program"));
+  }
   if (absl::Status status = freeze(root, false); !status.ok()) return status;
   std::vector<pid_t> tasks = {root};
   absl::flat_hash_set<pid_t> seen = {root};
