@@ -213,7 +213,7 @@ class Checkpoint {
   }
 
   absl::Status InImage(const absl::Status& status) const {
-    const absl::Status named = WithPath(options_.image, status);
+    const absl::Status named = WithPath(status, options_.image);
     return absl::Status(named.code(),
                         absl::StrCat(named.message(), ": the tasks go on, no image is left"));
   }
