@@ -23,6 +23,7 @@ constexpr unsigned kUnwanted =
 void Negotiate(fuse_conn_info* connection) {
   connection->want |= connection->capable & kWanted;
   connection->want &= ~kUnwanted;
+  connection->max_read = kMaxRead;
   // The kernel takes the lesser of this and what its bdi says (fusefs/readahead.h).
   connection->max_readahead = kReadAhead;
   // Reads ahead are background requests; these many may wait for the image's disk at once.

@@ -7,8 +7,13 @@
 
 namespace crfs {
 
-// Read ahead of a sequential reader, in bytes: two requests of the largest size.
-inline constexpr unsigned kReadAhead = 2 << 20;
+// The largest read, in bytes, also to be given as the mount option max_read. Twice this and a
+// header would still fit the largest pipe that the kernel gives to anyone (1 MiB), so that
+// pages are spliced; and it is how much of an image one checksum covers.
+inline constexpr unsigned kMaxRead = 256 << 10;
+
+// Read ahead of a sequential reader, in bytes.
+inline constexpr unsigned kReadAhead = 4 * kMaxRead;
 
 // Takes what the kernel offers that suits a file system that never changes.
 void Negotiate(fuse_conn_info* connection);

@@ -26,9 +26,9 @@ constexpr int kWake = SIGUSR2;
 unsigned MaxThreads() { return std::clamp(2 * std::thread::hardware_concurrency(), 4u, 16u); }
 
 std::string LibfuseOptions(const MountOptions& options, bool allow_other) {
-  std::string words =
-      absl::StrCat("ro,nosuid,nodev,default_permissions,subtype=crfs,fsname=",
-                   EscapeMountOption(options.source.empty() ? options.image : options.source));
+  std::string words = absl::StrCat(
+      "ro,nosuid,nodev,default_permissions,subtype=crfs,max_read=", kMaxRead,
+      ",fsname=", EscapeMountOption(options.source.empty() ? options.image : options.source));
   if (allow_other) words += ",allow_other";
   if (options.no_exec) words += ",noexec";
   return words;
