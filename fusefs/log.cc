@@ -12,10 +12,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "fusefs/fuse.h"
+#include "index/mutex.h"
 
 namespace crfs {
 namespace {
@@ -27,7 +27,7 @@ class Budget {
  public:
   // Whether one more message may be written; `*left_out` then says how many were not.
   bool Take(uint64_t* left_out) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     const absl::Time now = absl::Now();
     constexpr double kAtOnce = 10;
     tokens_ = std::min(kAtOnce, tokens_ + absl::ToDoubleSeconds(now - last_));
@@ -43,7 +43,7 @@ class Budget {
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   double tokens_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Time last_ ABSL_GUARDED_BY(mutex_) = absl::UnixEpoch();
   uint64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -84,12 +84,12 @@ absl::Status Session::Serve() {
   fuse_loop_cfg_set_clone_fd(config.get(), 1);
   fuse_loop_cfg_set_max_threads(config.get(), MaxThreads());
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     server_ = ::pthread_self();
   }
   const int error = fuse_session_loop_mt(session_.get(), config.get());
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     server_.reset();
   }
   if (error != 0) {
@@ -101,7 +101,7 @@ absl::Status Session::Serve() {
 
 void Session::Stop() {
   fuse_session_exit(session_.get());
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (server_.has_value()) ::pthread_kill(*server_, kWake);
 }
 

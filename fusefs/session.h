@@ -13,9 +13,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "fusefs/mount_options.h"
 #include "fusefs/operations.h"
+#include "index/mutex.h"
 #include "index/tree.h"
 
 namespace crfs {
@@ -47,7 +47,7 @@ class Session {
   Mounted mounted_;
   std::unique_ptr<fuse_session, Destroy> session_;
   bool is_mounted_ = false;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::optional<pthread_t> server_ ABSL_GUARDED_BY(mutex_);  // the thread within Serve
 };
 

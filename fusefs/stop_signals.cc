@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace crfs {
@@ -28,40 +29,42 @@ StopSignals::~StopSignals() {
 }
 
 void StopSignals::Hold() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   hold_ = true;
 }
 
 void StopSignals::Deliver(std::function<void()> stop) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   hold_ = true;
   stop_ = std::move(stop);
+  mutex_.Signal();
 }
 
 void StopSignals::Release() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   hold_ = true;
   stop_ = nullptr;
   ended_ = true;
+  mutex_.Signal();
 }
 
 void StopSignals::Run() {
   int signal = 0;
   if (::sigwait(&signals_, &signal) != 0) return;
-  const absl::MutexLock lock(&mutex_);
-  if (!hold_) {
-    // Ends the process here: nobody has changed what the signal does.
-    ::pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
-    ::raise(signal);
+  {
+    const MutexLock lock(&mutex_);
+    if (!hold_) {
+      // Ends the process here: nobody has changed what the signal does.
+      ::pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+      ::raise(signal);
+    }
+    while (!ended_ && stop_ == nullptr) mutex_.Wait();
   }
-  const auto may_go_on = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return ended_ || stop_ != nullptr;
-  };
-  mutex_.Await(absl::Condition(&may_go_on));
-  const auto ended = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ended_; };
-  do {
-    if (stop_ != nullptr) stop_();
-  } while (!mutex_.AwaitWithTimeout(absl::Condition(&ended), kAgain));
+  for (;; absl::SleepFor(kAgain)) {
+    const MutexLock lock(&mutex_);
+    if (ended_) return;
+    stop_();
+  }
 }
 
 }  // namespace crfs

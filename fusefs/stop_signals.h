@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "index/mutex.h"
 
 namespace crfs {
 
@@ -36,7 +36,7 @@ class StopSignals {
   void Run();
 
   sigset_t signals_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool hold_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::function<void()> stop_ ABSL_GUARDED_BY(mutex_);

@@ -64,9 +64,10 @@ TEST_F(LifetimeTest, SignalsUnmount) {
 
 TEST_F(LifetimeTest, SignalsUnmountEvenIfInUse) {
   ASSERT_TRUE(Mount());
-  EXPECT_TRUE(Succeeds(absl::StrCat("cd ", directory(), " && kill -TERM ", Daemon(),
-                                    "; for i in $(seq 100); do ls . >/dev/null 2>&1 || exit 0; "
-                                    "sleep 0.1; done; exit 1")));
+  EXPECT_TRUE(
+      Succeeds(absl::StrCat("cd ", directory(), " && kill -TERM ", Daemon(),
+                            "; for i in $(seq 100); do stat -f . >/dev/null 2>&1 || exit 0; "
+                            "sleep 0.1; done; exit 1")));
   EXPECT_TRUE(DaemonsEnd());
   EXPECT_FALSE(IsMounted(directory()));
 }
