@@ -12,9 +12,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "index/crc32c.h"
 #include "index/image_writer.h"
+#include "index/mutex.h"
 #include "index/schema.h"
 
 namespace crfs {
@@ -72,7 +72,7 @@ class MemoryCopy {
     for (uint64_t i = 1; i < threads; ++i) others.emplace_back([this] { Work(); });
     Work();
     others.clear();  // joins
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!failed_.ok()) return failed_;
     return std::move(checksums_);
   }
@@ -84,7 +84,7 @@ class MemoryCopy {
          begin = next_.fetch_add(kUnit)) {
       const size_t length = std::min(kUnit, memory_.size() - begin);
       const absl::Status status = CopyUnit(begin, std::span(buffer).first(length));
-      const absl::MutexLock lock(&mutex_);
+      const MutexLock lock(&mutex_);
       if (!status.ok()) {
         failed_.Update(status);
         stop_ = true;
@@ -112,7 +112,7 @@ class MemoryCopy {
   std::vector<uint32_t> checksums_;  // each chunk is one thread's
   std::atomic<uint64_t> next_ = 0;
   std::atomic<bool> stop_ = false;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::Status failed_ ABSL_GUARDED_BY(mutex_);
   uint64_t done_ ABSL_GUARDED_BY(mutex_) = 0;
 };
