@@ -35,14 +35,14 @@ Finding ExamineKernelEngine() {
 }
 
 Finding ExamineProcChildren() {
-  const bool there = ReadFile(absl::StrCat("/proc/self/task/", ::getpid(), "/children")).ok();
+  const bool there = ReadProcFile(absl::StrCat("/proc/self/task/", ::getpid(), "/children")).ok();
   return {there, "task trees",
           there ? "/proc/PID/task/TID/children is there" : "/proc/PID/task/TID/children is missing",
           "a kernel with CONFIG_PROC_CHILDREN is needed to find descendants"};
 }
 
 Finding ExaminePtrace() {
-  const absl::StatusOr<std::string> scope = ReadFile("/proc/sys/kernel/yama/ptrace_scope");
+  const absl::StatusOr<std::string> scope = ReadProcFile("/proc/sys/kernel/yama/ptrace_scope");
   if (::geteuid() == 0) {
     const bool allowed = !scope.ok() || absl::StripAsciiWhitespace(*scope) != "3";
     return {allowed, "right to checkpoint", "root: any program",

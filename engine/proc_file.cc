@@ -17,7 +17,7 @@
 
 namespace crfs {
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
+absl::StatusOr<std::string> ReadProcFile(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) {
     return absl::ErrnoToStatus(errno == ESRCH ? ENOENT : errno,
@@ -66,7 +66,7 @@ absl::StatusOr<std::vector<pid_t>> ListChildren(pid_t pid) {
   std::vector<pid_t> children;
   for (const pid_t tid : *tids) {
     const absl::StatusOr<std::string> text =
-        ReadFile(ProcPath(pid, absl::StrCat("task/", tid, "/children")));
+        ReadProcFile(ProcPath(pid, absl::StrCat("task/", tid, "/children")));
     if (!text.ok()) return text.status();
     for (const absl::string_view word : absl::StrSplit(*text, ' ', absl::SkipWhitespace())) {
       pid_t child;
@@ -83,7 +83,7 @@ namespace {
 // before them, in parentheses, may hold anything.
 absl::StatusOr<std::vector<std::string>> StatFields(pid_t pid, pid_t tid) {
   const std::string path = ProcPath(pid, absl::StrCat("task/", tid, "/stat"));
-  const absl::StatusOr<std::string> text = ReadFile(path);
+  const absl::StatusOr<std::string> text = ReadProcFile(path);
   if (!text.ok()) return text.status();
   const size_t end = text->rfind(')');
   std::vector<std::string> fields;

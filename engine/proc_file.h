@@ -16,7 +16,7 @@
 namespace crfs {
 
 // The whole of a file. Errors name it; NOT_FOUND if it, or its process, is gone.
-absl::StatusOr<std::string> ReadFile(const std::string& path);
+absl::StatusOr<std::string> ReadProcFile(const std::string& path);
 
 // "/proc/PID/NAME".
 std::string ProcPath(pid_t pid, absl::string_view name);

@@ -93,7 +93,7 @@ absl::Status FillFileRows(Snapshot& snapshot) {
       file.SetNumber("mnt_id", MountOf(links[id - 1]));
     } else {
       const absl::StatusOr<std::string> fdinfo =
-          ReadFile(ProcPath(holder.pid, absl::StrCat("fdinfo/", holder.fd)));
+          ReadProcFile(ProcPath(holder.pid, absl::StrCat("fdinfo/", holder.fd)));
       if (!fdinfo.ok()) return fdinfo.status();
       file.SetNumber("mnt_id", MountInFdinfo(*fdinfo));
       if (NeedsFdinfo(snapshot.Get(type, id).Number("kind"))) {
@@ -109,7 +109,7 @@ absl::Status FillTaskRows(Snapshot& snapshot) {
   const ObjectType& type = *FindType("task");
   for (uint64_t id = 1; id <= snapshot.Count(type); ++id) {
     const pid_t pid = static_cast<pid_t>(snapshot.Get(type, id).Number("pid"));
-    const absl::StatusOr<std::string> cgroup = ReadFile(ProcPath(pid, "cgroup"));
+    const absl::StatusOr<std::string> cgroup = ReadProcFile(ProcPath(pid, "cgroup"));
     if (!cgroup.ok() && !absl::IsNotFound(cgroup.status())) return cgroup.status();
     ObjectBuilder task(snapshot.Get(type, id));
     task.SetBytes("cgroup", LinesToStrings(cgroup.value_or("")));
@@ -124,7 +124,7 @@ absl::Status FillTaskRows(Snapshot& snapshot) {
     const pid_t pid = static_cast<pid_t>(snapshot.Get("task", thread.Number("task")).Number("pid"));
     // Without a security module that labels tasks, reading fails with EINVAL.
     const std::string label =
-        ReadFile(ProcPath(pid, absl::StrCat("task/", thread.Number("tid"), "/attr/current")))
+        ReadProcFile(ProcPath(pid, absl::StrCat("task/", thread.Number("tid"), "/attr/current")))
             .value_or("");
     ObjectBuilder builder(snapshot.Get("cred", cred));
     builder.SetBytes("label", label.substr(0, label.find_first_of("\0\n", 0, 2)));

@@ -135,7 +135,7 @@ class Finder {
 
   // Locks and leases belong to files that stay behind (/proc/locks, proc(5)).
   absl::Status CheckLocks() {
-    const absl::StatusOr<std::string> locks = ReadFile("/proc/locks");
+    const absl::StatusOr<std::string> locks = ReadProcFile("/proc/locks");
     if (absl::IsNotFound(locks.status())) return absl::OkStatus();  // no CONFIG_FILE_LOCKING
     if (!locks.ok()) return locks.status();
     // "1: POSIX  ADVISORY  WRITE 1234 00:2f:1234 0 EOF", with "->" after the number of a
