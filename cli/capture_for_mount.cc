@@ -11,7 +11,6 @@
 #include <string>
 #include <system_error>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -33,25 +32,13 @@ absl::StatusOr<std::string> MakeFolder() {
   return folder;
 }
 
-}  // namespace
-
-absl::Status CaptureForMount(MountOptions& options) {
-  absl::string_view word = options.image;
-  if (!absl::ConsumePrefix(&word, "pid:")) return absl::OkStatus();
+// Saves the task `pid` into the folder.
+absl::Status Save(pid_t pid, const std::string& folder, MountOptions& options) {
   CheckpointOptions checkpoint;
-  if (!absl::SimpleAtoi(word, &checkpoint.pid) || checkpoint.pid <= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(options.image, ": is no process id: give pid: and a number"));
-  }
-  absl::StatusOr<std::string> folder = MakeFolder();
-  if (!folder.ok()) return folder.status();
-  absl::Cleanup remove = [&folder] {
-    std::error_code ignored;
-    std::filesystem::remove_all(*folder, ignored);
-  };
-  checkpoint.image = absl::StrCat(*folder, "/image.crfs");
+  checkpoint.pid = pid;
+  checkpoint.image = absl::StrCat(folder, "/image.crfs");
   checkpoint.inspect = true;
-  Progress progress(absl::StrCat("saving ", checkpoint.pid));
+  Progress progress(absl::StrCat("saving ", pid));
   checkpoint.progress = [&progress](uint64_t done, uint64_t total) {
     progress.Update(done, total);
   };
@@ -64,10 +51,29 @@ absl::Status CaptureForMount(MountOptions& options) {
   }
   if (options.source.empty()) options.source = options.image;
   options.image = checkpoint.image;
-  if (options.index_directory.empty()) options.index_directory = absl::StrCat(*folder, "/index");
-  options.temporary_folder = *folder;
-  std::move(remove).Cancel();
+  if (options.index_directory.empty()) options.index_directory = absl::StrCat(folder, "/index");
+  options.temporary_folder = folder;
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CaptureForMount(MountOptions& options) {
+  absl::string_view word = options.image;
+  if (!absl::ConsumePrefix(&word, "pid:")) return absl::OkStatus();
+  pid_t pid;
+  if (!absl::SimpleAtoi(word, &pid) || pid <= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.image, ": is no process id: give pid: and a number"));
+  }
+  const absl::StatusOr<std::string> folder = MakeFolder();
+  if (!folder.ok()) return folder.status();
+  absl::Status status = Save(pid, *folder, options);
+  if (!status.ok()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(*folder, ignored);
+  }
+  return status;
 }
 
 }  // namespace crfs

@@ -17,8 +17,8 @@ namespace crfs {
 namespace {
 
 // Exit statuses of mount(8).
-constexpr int kUsage = 1;
-constexpr int kFailed = 32;
+constexpr int kMountUsage = 1;
+constexpr int kMountFailed = 32;
 
 int Say(absl::string_view message, int status) {
   std::fprintf(stderr, "crfs: %.*s\n", static_cast<int>(message.size()), message.data());
@@ -41,7 +41,7 @@ int RunMountHelper(int argc, char** argv) {
     switch (option) {
       case 'o': {
         const absl::Status status = ParseMountOptions(optarg, OptionsFrom::kFstab, options);
-        if (!status.ok()) return Say(status.message(), kUsage);
+        if (!status.ok()) return Say(status.message(), kMountUsage);
         break;
       }
       case 'f':
@@ -49,16 +49,16 @@ int RunMountHelper(int argc, char** argv) {
         break;
       case 'N':
         return Say("-N: another mount namespace cannot be mounted into: enter it first (nsenter)",
-                   kUsage);
+                   kMountUsage);
       case '?':
-        return kUsage;
+        return kMountUsage;
       default:  // -s, -n, -v, -t: nothing to do about them
         break;
     }
   }
   if (argc - optind != 2) {
     return Say("mount.crfs: give an image and a directory: mount -t crfs IMAGE DIR [-o OPTIONS]",
-               kUsage);
+               kMountUsage);
   }
   options.image = argv[optind];
   options.directory = argv[optind + 1];
@@ -70,7 +70,7 @@ int RunMountHelper(int argc, char** argv) {
   }
   absl::Status status = CaptureForMount(options);
   if (status.ok()) status = Mount(options);
-  return status.ok() ? 0 : Say(status.message(), kFailed);
+  return status.ok() ? 0 : Say(status.message(), kMountFailed);
 }
 
 }  // namespace crfs

@@ -69,10 +69,8 @@ absl::Status CheckAnswer(const std::string& directory) {
                                           std::strerror(errno), ": see the system's log"));
 }
 
-}  // namespace
-
-absl::Status Mount(MountOptions options) {
-  absl::Cleanup remove = [&options] { RemoveFolder(options.temporary_folder); };
+// Looks at all that can be looked at before a mount, and makes the paths absolute.
+absl::Status Prepare(MountOptions& options) {
   const absl::StatusOr<std::string> directory = CheckMountpoint(options.directory);
   if (!directory.ok()) return directory.status();
   options.directory = *directory;
@@ -83,10 +81,19 @@ absl::Status Mount(MountOptions options) {
     const absl::Status status = MakeAbsolute(*path);
     if (!status.ok()) return status;
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Mount(MountOptions options) {
+  if (absl::Status status = Prepare(options); !status.ok()) {
+    RemoveFolder(options.temporary_folder);
+    return status;
+  }
   // The threads of the session allocate little and briefly; an arena each would only keep
   // what they freed.
   ::mallopt(M_ARENA_MAX, 2);
-  std::move(remove).Cancel();  // by Serve from here on
   if (options.foreground) return Serve(options, [] {});
   const absl::Status status = RunInBackground(
       [&options](const std::function<void()>& ready) { return Serve(options, ready); });
