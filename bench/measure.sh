@@ -15,8 +15,11 @@ median() {
         print NR % 2 ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2}'
 }
 
-# The median of what was kept under a name.
-keep() { echo "$2" >>"$work/figures.$1"; }
+# Figures under a name, and their median. A figure that could not be taken is none.
+keep() {
+    [[ -n $2 ]] || return 1
+    echo "$2" >>"$work/figures.$1"
+}
 kept() { median <"$work/figures.$1"; }
 
 drop_caches() {
