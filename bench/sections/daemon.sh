@@ -2,7 +2,7 @@
 # Memory of the daemon after everything in a large image was looked at.
 
 section_daemon() {
-    local objects=1000000 memory=$((8 << 30)) limit=420 name="1 M objects, 8 GiB" daemon note=
+    local objects=1000000 memory=$((8 << 30)) limit=240 name="1 M objects, 8 GiB" daemon note=
     [[ -z $quick ]] || objects=20000 memory=$((64 << 20)) limit=30 name="20 k objects, 64 MiB"
     "$build/bench/generate" "$work/image" 1000 "$objects" "$memory"
     mount_crfs "$work/image" "$work/mnt" # builds the index in a daemon of its own

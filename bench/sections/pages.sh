@@ -25,10 +25,19 @@ section_pages() {
     compare "$size of pages in one file, cold" "$(kept crfs.cold)" ext4 "$(kept ext4.cold)" 1.15
     compare "$size of pages in one file, warm" "$(kept crfs.warm)" ext4 "$(kept ext4.warm)" 1.2
     local ours peer
-    ours=$(divide "$(divide "$(kept crfs.one)" "$(kept crfs.two)")" 0.5)
-    peer=$(divide "$(divide "$(kept ext4.one)" "$(kept ext4.two)")" 0.5)
-    row "two readers of two files: rate, one reader = 1" "$ours" "ext4 $peer" "" ">= 1.7" \
+    ours=$(both_to_one crfs)
+    peer=$(both_to_one ext4)
+    row "two readers of two files, one reader = 1 *" "$ours" "ext4 $peer" "" ">= 1.7" \
         "$(verdict "$ours" '>=' 1.7)"
+}
+
+# How many times the rate of one reader two have together. Of their best times, not medians:
+# whatever else runs on a machine of few processors takes the second reader's.
+both_to_one() { # NAME
+    local one two
+    one=$(sort -g "$work/figures.$1.one" | head -n 1)
+    two=$(sort -g "$work/figures.$1.two" | head -n 1)
+    awk -v one="$one" -v two="$two" 'BEGIN {printf "%.2f", 2 * one / two}'
 }
 
 measure_pages() { # NAME TIMES FILE FILE
@@ -38,10 +47,9 @@ measure_pages() { # NAME TIMES FILE FILE
     keep "$1.cold" "$("$read_files" 1 "$3")"
     "$read_files" 1 "$4" >/dev/null
     keep "$1.warm" "$("$read_files" "$2" "$3")"
-    # By turns, as the load of the machine changes.
-    for _ in 1 2 3; do
-        keep "$1.one" "$("$read_files" "$2" "$3")"
-        keep "$1.two" "$("$read_files" "$2" "$3" "$4")"
+    for _ in {1..8}; do
+        keep "$1.one" "$("$read_files" 1 "$3")"
+        keep "$1.two" "$("$read_files" 1 "$3" "$4")"
     done
     [[ $1 != crfs ]] || unmount "$work/mnt"
 }
