@@ -29,6 +29,12 @@ const Fields& TheFields() {
   return fields;
 }
 
+// -1 is nobody's id: what belonged to it would be closed to root too.
+uint32_t IdOrRoot(uint64_t id) {
+  const auto narrow = static_cast<uint32_t>(id);
+  return narrow == UINT32_MAX ? 0 : narrow;
+}
+
 }  // namespace
 
 void Owners::Add(const ObjectView& object) {
@@ -41,8 +47,8 @@ void Owners::Add(const ObjectView& object) {
       dumpable_.push_back(object.Number(fields.dumpable) == 1);
       break;
     case CRFS_TAG_cred:
-      creds_.push_back({static_cast<uint32_t>(object.Number(fields.euid)),
-                        static_cast<uint32_t>(object.Number(fields.egid))});
+      creds_.push_back(
+          {IdOrRoot(object.Number(fields.euid)), IdOrRoot(object.Number(fields.egid))});
       break;
     case CRFS_TAG_task: {
       const Rank mm = table_->Find(fields.mm, object.Number(fields.task_mm));
