@@ -22,7 +22,7 @@ namespace {
 
 // What one thread copies at a time: enough to make system calls cheap, few enough that the
 // threads end together.
-constexpr uint64_t kUnit = 16 * CRFS_CHUNK_SIZE;
+constexpr uint64_t kUnit = uint64_t{16} * CRFS_CHUNK_SIZE;
 
 // Only learns how long the metadata is.
 class NullSink : public ByteSink {
