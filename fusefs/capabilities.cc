@@ -10,12 +10,10 @@ constexpr unsigned kWanted =
     FUSE_CAP_PARALLEL_DIROPS |  // lookups in one directory at once
     FUSE_CAP_CACHE_SYMLINKS |   // a link never points elsewhere
     FUSE_CAP_EXPORT_SUPPORT |   // file handles stay good: inode numbers are computed
-    FUSE_CAP_SPLICE_WRITE |     // from the image, not through this process
+    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |  // pages of the image, not copies
     FUSE_CAP_READDIRPLUS;  // whoever lists a tree of small files looks at them next
 
 constexpr unsigned kUnwanted =
-    FUSE_CAP_SPLICE_MOVE |  // pages of the image are in large folios, which cannot be moved:
-                            // the kernel would try each, then copy it all the same
     FUSE_CAP_AUTO_INVAL_DATA |   // would ask for the size and time before reads
     FUSE_CAP_READDIRPLUS_AUTO |  // the tree has the attributes at hand when it lists
     FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_ATOMIC_O_TRUNC;  // of writing

@@ -99,7 +99,7 @@ void Reply::Data(const Contents& contents, int image_fd) {
   vector->count = buffers.size();
   fuse_buf* next = vector->buf;
   for (const fuse_buf& buffer : buffers) *next++ = buffer;
-  fuse_reply_data(Take(), vector, static_cast<fuse_buf_copy_flags>(0));
+  fuse_reply_data(Take(), vector, FUSE_BUF_SPLICE_MOVE);
 }
 
 void Reply::Xattr(absl::string_view value, size_t size) {

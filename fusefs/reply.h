@@ -44,8 +44,8 @@ class Reply {
   void Link(const std::string& target);
   // Memory: directory entries, the beginning of a file.
   void Bytes(absl::string_view bytes);
-  // A part of a file. What lies in the image is spliced from `image_fd`: it does not pass
-  // through this process.
+  // A part of a file. What lies in the image is moved from `image_fd` without a copy where
+  // the kernel can.
   void Data(const Contents& contents, int image_fd);
   // A value or a list of names, for a caller that has room for `size` bytes; 0 asks how
   // many there are.
