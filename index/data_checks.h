@@ -29,6 +29,9 @@ class DataChecks {
                       absl::FunctionRef<absl::StatusOr<uint32_t>(uint64_t chunk)> checksum) const;
 
  private:
+  bool IsVerified(uint64_t chunk) const;
+  // Has the disk fetch what follows, where somebody reads on.
+  void ReadAhead(uint64_t chunk) const;
   // Forgets what was verified if the file is not what it was then.
   absl::Status CheckFile(uint64_t end) const;
 
