@@ -71,6 +71,20 @@ TEST_F(OwnersTest, EverythingBelongsToTheOnlyUser) {
   }
 }
 
+// The user -1 is none to the kernel: not even root could look at its files.
+TEST_F(OwnersTest, WhatNobodyOwnsIsRoots) {
+  Open([](const ObjectView& object) -> std::optional<std::string> {
+    if (object.type().name != "cred") return OneUser(object);
+    return *ObjectBuilder(object)
+                .SetNumber("euid", UINT32_MAX)
+                .SetNumber("egid", UINT32_MAX)
+                .Build();
+  });
+  EXPECT_EQ(index_->main_owner().uid, 0u);
+  EXPECT_EQ(index_->main_owner().gid, 0u);
+  EXPECT_EQ(UidOf("tasks"), 0u);
+}
+
 TEST_F(OwnersTest, MemoryThatIsNotDumpableIsRoots) {
   Open([](const ObjectView& object) -> std::optional<std::string> {
     if (object.type().name == "mm") return *ObjectBuilder(object).SetNumber("dumpable", 2).Build();
