@@ -180,12 +180,6 @@ absl::Status Index::Exists(const ObjectType& type, uint64_t id) const {
   return state_->Place(type, id).status();
 }
 
-absl::StatusOr<uint64_t> Index::BodyOffset(const ObjectType& type, uint64_t id) const {
-  auto place = state_->Place(type, id);
-  if (!place.ok()) return place.status();
-  return place->first;
-}
-
 absl::StatusOr<uint64_t> Index::FindKey(const ObjectType& type, uint64_t owner_id,
                                         uint64_t key) const {
   if (!IsKeyed(type)) {

@@ -80,8 +80,6 @@ class Index {
                                                        uint64_t key) const;
   // OK if there is such an object, else NOT_FOUND; cheaper than Get.
   absl::Status Exists(const ObjectType& type, uint64_t id) const;
-  // Where the body of an object's record stands in the image.
-  absl::StatusOr<uint64_t> BodyOffset(const ObjectType& type, uint64_t id) const;
   // The id of the only checkpoint object.
   uint64_t checkpoint_id() const;
   // How many objects of a type there are in the image.
