@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
 /*
- * /dev/crfs: how user space asks the module for a checkpoint. docs/kernel-module.md tells
- * the life of one.
+ * /dev/crfs: how user space asks the module for a checkpoint, and for a restart.
+ * docs/kernel-module.md tells the life of both.
  *
+ * A checkpoint:
  *   dev  = open("/dev/crfs", O_RDWR | O_CLOEXEC)
  *   ckpt = ioctl(dev, CRFS_IOC_CHECKPOINT, ...)   a checkpoint, nothing frozen yet
  *          ioctl(ckpt, CRFS_IOC_FREEZE, ...)      one task after another: the root first,
@@ -15,6 +16,25 @@
  *                                                 as wanted, at once, from any thread
  *          pread(mem, buffer, length, address)
  *          ioctl(ckpt, CRFS_IOC_THAW, ...)        or close(ckpt), or the holder's death
+ *
+ * A restart: user space makes the tasks and threads, with their ids, descriptors,
+ * credentials, limits and directories; the module puts their memory, registers and signal
+ * state in place of those of the program that made them, without code of its own in them.
+ *   rst = ioctl(dev, CRFS_IOC_RESTART, ...)       a restart, of nothing yet
+ *         write(rst, ...)                         the records that the module consumes
+ *         ioctl(rst, CRFS_IOC_SUPPLY, ...)        open files, for mappings and mm.exe
+ *         ioctl(rst, CRFS_IOC_FILL, ...)          where saved memory is to be read from
+ *   in each new thread, as soon as it is there:
+ *         ioctl(rst, CRFS_IOC_JOIN, ...)          takes the place of one thread record;
+ *                                                 it then prepares itself, and at last waits:
+ *                                                 in the call whose restart block it needs
+ *                                                 (see JOIN), or in pause(2)
+ *   the holder, when all threads wait:
+ *         ioctl(rst, CRFS_IOC_GATHER, ...)        parks all of them
+ *         ioctl(rst, CRFS_IOC_BUILD, ...)         the address spaces, each by a thread of its own
+ *         ioctl(rst, CRFS_IOC_START, ...)         registers, signals, and all go on together
+ * Before START has succeeded, whatever fails, or the last close of rst by its holder, or the
+ * holder's death, kills every thread that has joined: nothing of them runs and nothing is left.
  *
  * Every argument struct begins with its size as the caller knows it; a longer one than
  * the module knows must be zero beyond (E2BIG), a shorter one is filled with zeros
@@ -36,6 +56,7 @@ struct crfs_ioc_query {
 	__u64 features; /* out: CRFS_FEATURE_* */
 };
 #define CRFS_FEATURE_CAPTURE (1ULL << 0)
+#define CRFS_FEATURE_RESTART (1ULL << 1)
 
 /* On the device: returns a new checkpoint's descriptor, close-on-exec. */
 struct crfs_ioc_checkpoint {
@@ -102,6 +123,106 @@ struct crfs_ioc_thaw {
 	__u64 frozen_ns; /* out: from the first freeze to now */
 };
 
+/*
+ * On the device: returns a new restart's descriptor, close-on-exec. Its holder is who
+ * opened it: the table of descriptors it was returned to. Threads that join inherit it.
+ *
+ * write(2) on it appends records, each whole, with its header, as in an image
+ * (crfs/image.h), types ascending, of: mm, vma, sighand, sigaction, task, signal, thread,
+ * thread_signal. Those of other types are EINVAL. Their layout, checksums and values are
+ * checked on arrival, and what only fits together by GATHER: EBADMSG, and the record at
+ * fault is in the answer of GATHER, BUILD or START (`type`, `id`), as it is for every other
+ * error of these. Nothing may be written after the first JOIN.
+ */
+struct crfs_ioc_restart {
+	__u32 size;
+	__u32 flags; /* 0 */
+};
+
+/*
+ * On the restart, before GATHER: the open file that stands for one `file` (vma.file,
+ * mm.exe) or `shmem` (vma.shmem) object. A reference is taken. An mm.exe must be a regular
+ * file that the task may execute. EBADF: not open, or O_PATH; EEXIST: supplied already.
+ */
+struct crfs_ioc_supply {
+	__u32 size;
+	__u32 type; /* CRFS_TAG_file or CRFS_TAG_shmem */
+	__u64 id;
+	__s32 fd;
+	__u32 flags; /* 0 */
+};
+
+/*
+ * On the restart, before GATHER: returns the descriptor of new shared memory without a
+ * name, as a shared anonymous mapping has (/dev/zero in /proc/PID/maps), close-on-exec,
+ * open for reading and writing, to be filled by write(2) and supplied.
+ */
+struct crfs_ioc_shmem {
+	__u32 size;
+	__u32 flags; /* 0 */
+	__u64 length; /* bytes, not 0 */
+};
+
+/* A range of an address space, and where its contents lie. */
+struct crfs_fill {
+	__u64 address; /* a multiple of the page size */
+	__u64 length;  /* bytes, likewise, not 0 */
+	__u64 offset;  /* in the file */
+	__s32 fd;      /* readable; regular files and others that can be read at an offset */
+	__u32 flags;   /* 0 */
+};
+
+/*
+ * On the restart, before GATHER: ranges of one mm to be filled by BUILD, whatever their
+ * protection, ascending, within its vmas; several calls go on where the last one ended.
+ * References to the files are taken.
+ */
+struct crfs_ioc_fill {
+	__u32 size;
+	__u32 flags;   /* 0 */
+	__u64 mm;      /* object id */
+	__u64 ranges;  /* pointer to struct crfs_fill */
+	__u32 count;   /* of them, 1 to CRFS_FILL_MAX */
+	__u32 reserved; /* 0 */
+};
+#define CRFS_FILL_MAX 65536U
+
+/*
+ * On the restart, by each new thread of itself: it stands for the thread object `id`. Its
+ * tid, as it sees it (gettid(2)), must be that of the record, its thread group that of the
+ * task, and it must share its address space and its signal handlers with exactly those
+ * threads whose records say so. A task whose record is a zombie joins too, and then exits.
+ *
+ * All its signals must be blocked when it waits. Signals of the image with siginfo are
+ * queued by user space, in the task itself (rt_sigqueueinfo(2)); the module adds those that
+ * are a bit only. A record whose syscall_restart is `block` needs a restart block of its
+ * kind: the thread waits in such a call (nanosleep(2) with a long time, poll(2), a timed
+ * futex(2) wait, ...), whose pointers may be its own: the module puts in what the record
+ * says, the time left counting from START. All others wait in pause(2).
+ * Errors: ESRCH no such record, EINVAL it does not fit this thread, EEXIST it is taken,
+ * ENODEV the restart is over.
+ */
+struct crfs_ioc_join {
+	__u32 size;
+	__u32 flags; /* 0 */
+	__u64 id;    /* of the thread object */
+};
+
+/*
+ * On the restart, in this order: each waits for all threads, timeout_ms at most (0: 10 s for
+ * GATHER and START, without end for BUILD). GATHER fails with ESRCH if threads are missing.
+ * START first lets stopped tasks come to their stop, without a signal to their parents, and
+ * then all others go; it does not fail but by what it checks before the first one goes.
+ */
+struct crfs_ioc_step {
+	__u32 size;
+	__u32 flags; /* 0 */
+	__u32 timeout_ms;
+	__u32 type;   /* out, on failure: the object at fault (enum crfs_tag), 0: none */
+	__u64 id;     /* out: its id */
+	__u64 detail; /* out: an address, or 0 */
+};
+
 /* The argument is a pointer to the struct. The numbers hold no size, so structs may grow. */
 #define CRFS_IOC_MAGIC 0xCF
 #define CRFS_IOC_QUERY _IO(CRFS_IOC_MAGIC, 0)
@@ -110,5 +231,13 @@ struct crfs_ioc_thaw {
 #define CRFS_IOC_CAPTURE _IO(CRFS_IOC_MAGIC, 3)
 #define CRFS_IOC_MEMORY _IO(CRFS_IOC_MAGIC, 4)
 #define CRFS_IOC_THAW _IO(CRFS_IOC_MAGIC, 5)
+#define CRFS_IOC_RESTART _IO(CRFS_IOC_MAGIC, 6)
+#define CRFS_IOC_SUPPLY _IO(CRFS_IOC_MAGIC, 7)
+#define CRFS_IOC_SHMEM _IO(CRFS_IOC_MAGIC, 8)
+#define CRFS_IOC_FILL _IO(CRFS_IOC_MAGIC, 9)
+#define CRFS_IOC_JOIN _IO(CRFS_IOC_MAGIC, 10)
+#define CRFS_IOC_GATHER _IO(CRFS_IOC_MAGIC, 11)
+#define CRFS_IOC_BUILD _IO(CRFS_IOC_MAGIC, 12)
+#define CRFS_IOC_START _IO(CRFS_IOC_MAGIC, 13)
 
 #endif /* CRFS_IOCTL_H */
