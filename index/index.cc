@@ -35,6 +35,16 @@ absl::StatusOr<uint64_t> GetNumber(const Database& database, const IndexKey& key
   return *number;
 }
 
+std::optional<SavedExtent> DecodeExtent(const IndexMeta& meta, absl::string_view key,
+                                        absl::string_view value) {
+  const auto pair = DecodePair(value);
+  if (!pair.has_value() || pair->first > meta.data_length ||
+      pair->second > meta.data_length - pair->first) {
+    return std::nullopt;
+  }
+  return SavedExtent{LastNumber(key), pair->first, meta.data_offset + pair->second};
+}
+
 bool IsKeyed(const ObjectType& type) { return type.key != Key::kId && type.key != Key::kSingle; }
 
 absl::Status StatusOf(const absl::Status& status) { return status; }
@@ -265,14 +275,8 @@ bool Index::one_owner() const { return state_->meta.one_owner; }
 absl::StatusOr<std::optional<SavedExtent>> Index::FindExtent(const ObjectType& owner,
                                                              uint64_t owner_id,
                                                              uint64_t offset) const {
-  const IndexMeta& meta = state_->meta;
-  auto decode = [&](absl::string_view key, absl::string_view value) -> std::optional<SavedExtent> {
-    const auto pair = DecodePair(value);
-    if (!pair.has_value() || pair->first > meta.data_length ||
-        pair->second > meta.data_length - pair->first) {
-      return std::nullopt;
-    }
-    return SavedExtent{LastNumber(key), pair->first, meta.data_offset + pair->second};
+  const auto decode = [this](absl::string_view key, absl::string_view value) {
+    return DecodeExtent(state_->meta, key, value);
   };
   return state_->Retry([&](const Database& database) -> absl::StatusOr<std::optional<SavedExtent>> {
     const auto at = IndexKey::Extent(owner.tag, owner_id, offset);
@@ -294,6 +298,25 @@ absl::StatusOr<std::optional<SavedExtent>> Index::FindExtent(const ObjectType& o
     if (!status.ok()) return status;
     if (malformed) return Malformed();
     return found;
+  });
+}
+
+absl::StatusOr<std::vector<SavedExtent>> Index::ListExtents(const ObjectType& owner,
+                                                            uint64_t owner_id) const {
+  return state_->Retry([&](const Database& database) -> absl::StatusOr<std::vector<SavedExtent>> {
+    std::vector<SavedExtent> extents;
+    bool malformed = false;
+    const auto first = IndexKey::Extent(owner.tag, owner_id, 0);
+    auto status =
+        database.Scan(first, first.prefix(), [&](absl::string_view key, absl::string_view value) {
+          const auto extent = DecodeExtent(state_->meta, key, value);
+          malformed = !extent.has_value();
+          if (!malformed) extents.push_back(*extent);
+          return !malformed;
+        });
+    if (!status.ok()) return status;
+    if (malformed) return Malformed();
+    return extents;
   });
 }
 

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -101,6 +102,9 @@ class Index {
   // The extent that holds `offset`, or else the next one after it; nullopt if there is none.
   absl::StatusOr<std::optional<SavedExtent>> FindExtent(const ObjectType& owner, uint64_t owner_id,
                                                         uint64_t offset) const;
+  // All extents of one owner, ascending.
+  absl::StatusOr<std::vector<SavedExtent>> ListExtents(const ObjectType& owner,
+                                                       uint64_t owner_id) const;
   // Bytes saved of one owner's memory; of an mm, those of all its mappings.
   absl::StatusOr<uint64_t> SavedBytes(const ObjectType& owner, uint64_t owner_id) const;
 

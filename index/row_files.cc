@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "crfs/schema.h"
 #include "index/codec.h"
+#include "index/pagemap.h"
 
 namespace crfs {
 namespace {
@@ -94,6 +95,15 @@ absl::StatusOr<std::string> RowFiles::Text(const ShownRow& shown) const {
       auto refs = index_->CountRefs(view.type(), view.id());
       if (!refs.ok()) return refs.status();
       return absl::StrCat(*refs, "\n");
+    }
+    case Codec::kPagemap: {
+      auto extents = index_->ListExtents(view.type(), view.id());
+      if (!extents.ok()) return extents.status();
+      std::string text;
+      for (const SavedExtent& extent : *extents) {
+        AppendPagemapLine(&text, extent.offset, extent.length);
+      }
+      return text;
     }
     default:
       break;

@@ -42,14 +42,14 @@ constexpr CodecWord kPlainCodecs[] = {
     {"auxv", Codec::kAuxv, {}, {}},       {"hexdump", Codec::kHexdump, {}, {}},
     {"id", Codec::kId, {}, {}},           {"refs", Codec::kRefs, {}, {}},
     {"format", Codec::kFormat, {}, {}},   {"pages", Codec::kPages, {}, {}},
-    {"via_mm", Codec::kVia, {}, "mm"},    {"via_fs", Codec::kVia, {}, "fs"},
-    {"via_leader", Codec::kViaLeader, {}, {}},
+    {"pagemap", Codec::kPagemap, {}, {}}, {"via_mm", Codec::kVia, {}, "mm"},
+    {"via_fs", Codec::kVia, {}, "fs"},    {"via_leader", Codec::kViaLeader, {}, {}},
 };
 
 #define CRFS_CXX_ENUM_CODEC(list) CodecWord{#list, Codec::kEnum, kWords_##list, {}},
 #define CRFS_CXX_BITS_CODEC(list) CodecWord{#list, Codec::kBits, kWords_##list, {}},
-constexpr CodecWord kWordCodecs[] = {
-    CRFS_ENUM_LISTS(CRFS_CXX_ENUM_CODEC) CRFS_BITS_LISTS(CRFS_CXX_BITS_CODEC)};
+constexpr CodecWord kWordCodecs[] = {CRFS_ENUM_LISTS(CRFS_CXX_ENUM_CODEC)
+                                         CRFS_BITS_LISTS(CRFS_CXX_BITS_CODEC)};
 
 consteval CodecWord CodecOf(Wire wire, absl::string_view name) {
   if (wire == Wire::kRef) return {name, Codec::kRef, {}, name};
@@ -112,8 +112,8 @@ consteval std::array<Row, N> PlaceRows(std::array<Row, N> rows) {
   return rows;
 }
 
-#define CRFS_CXX_ROW(object, wire, field, path, codec, access, restart, source, since, doc)  \
-  MakeRow(#field, path, kWire_##wire, CodecOf(kWire_##wire, #codec), kAccess_##access,       \
+#define CRFS_CXX_ROW(object, wire, field, path, codec, access, restart, source, since, doc) \
+  MakeRow(#field, path, kWire_##wire, CodecOf(kWire_##wire, #codec), kAccess_##access,      \
           kRestart_##restart, kSource_##source, since, CRFS_SIZE_##wire, doc),
 #define CRFS_CXX_ROWS(name, ...) \
   constexpr std::array kRows_##name = PlaceRows(std::array{CRFS_ROWS_##name(CRFS_CXX_ROW)});
@@ -123,9 +123,9 @@ consteval absl::string_view OwnerName(absl::string_view name) {
   return name == "none" ? absl::string_view() : name;
 }
 
-#define CRFS_CXX_OBJECT(name, tag, owner, place, key, frozen, doc)                    \
-  ObjectType{#name,         tag, OwnerName(#owner), place, kKey_##key,                \
-             sizeof(crfs_##name), 0,   doc,               kRows_##name},
+#define CRFS_CXX_OBJECT(name, tag, owner, place, key, frozen, doc)                  \
+  ObjectType{#name, tag, OwnerName(#owner), place, kKey_##key, sizeof(crfs_##name), \
+             0,     doc, kRows_##name},
 
 template <size_t N>
 consteval std::array<ObjectType, N> NumberTypes(std::array<ObjectType, N> types) {
@@ -150,8 +150,9 @@ const Row* ObjectType::Find(absl::string_view field) const {
 std::span<const ObjectType> ObjectTypes() { return kTypes; }
 
 const ObjectType* FindType(uint32_t tag) {
-  const auto* it = std::lower_bound(kTypes.begin(), kTypes.end(), tag,
-                              [](const ObjectType& type, uint32_t t) { return type.tag < t; });
+  const auto* it =
+      std::lower_bound(kTypes.begin(), kTypes.end(), tag,
+                       [](const ObjectType& type, uint32_t t) { return type.tag < t; });
   return it != kTypes.end() && it->tag == tag ? &*it : nullptr;
 }
 

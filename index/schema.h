@@ -58,6 +58,7 @@ enum class Codec : uint8_t {
   kRefs,     // how many references the image holds to the object
   kFormat,   // the format version of the image
   kPages,    // the memory of the object
+  kPagemap,  // which pages of it are saved, a range of offsets a line (index/pagemap.h)
   kVia,      // the row of the same field in what the row named `via` refers to
   kViaLeader,  // the same in the first thread of a task
 };

@@ -117,9 +117,9 @@ absl::StatusOr<Contents> Tree::Read(Inode file, uint64_t offset, uint64_t length
     if (offset < raw.size()) contents.push_back(BytesPiece(raw, offset, length));
     return contents;
   }
-  auto text = state_->rows.Text(*shown);
+  auto text = state_->RowText(file, *shown);
   if (!text.ok()) return text.status();
-  if (offset < text->size()) contents.push_back(BytesPiece(*text, offset, length));
+  if (offset < (*text)->size()) contents.push_back(BytesPiece(**text, offset, length));
   return contents;
 }
 

@@ -22,6 +22,9 @@ uint32_t DirectoryLinks(uint64_t directories) {
   return directories < UINT32_MAX - 2 ? static_cast<uint32_t>(2 + directories) : 1;
 }
 
+// A text that is worth keeping: it is read in more than one piece, bytes.
+constexpr size_t kLongText = 64 << 10;
+
 uint64_t BlocksOf(uint64_t bytes) { return bytes / 512 + (bytes % 512 != 0); }
 
 }  // namespace
@@ -113,9 +116,9 @@ absl::StatusOr<Attributes> Tree::State::RowAttributes(const std::shared_ptr<cons
   if (shown->is_raw()) {
     attributes.size = shown->raw().size();
   } else {
-    auto text = rows.Text(*shown);
+    auto text = RowText(attributes.inode, *shown);
     if (!text.ok()) return text.status();
-    attributes.size = text->size();
+    attributes.size = (*text)->size();
   }
   attributes.blocks = BlocksOf(attributes.size);
   return attributes;
@@ -180,20 +183,26 @@ absl::StatusOr<uint64_t> Tree::State::MmOf(uint64_t task_id) const {
   return (*task)->view().Number("mm");
 }
 
+absl::StatusOr<std::shared_ptr<const std::string>> Tree::State::RowText(
+    Inode inode, const ShownRow& shown) const {
+  const bool is_kept = shown.row->codec == Codec::kPagemap;
+  if (is_kept) {
+    if (auto text = texts_.Find(inode); text != nullptr) return text;
+  }
+  auto text = rows.Text(shown);
+  if (!text.ok()) return text.status();
+  // Others are soon made again, and would push out what is not.
+  if (is_kept && text->size() >= kLongText) return texts_.Add(inode, *std::move(text));
+  return std::make_shared<const std::string>(*std::move(text));
+}
+
 absl::StatusOr<std::shared_ptr<const std::string>> Tree::State::ViewText(const Place& place) const {
   const Inode inode = ViewInode(place.id, place.view);
-  {
-    MutexLock lock(&view_mutex_);
-    if (view_inode_ == inode) return view_text_;
-  }
+  if (auto text = texts_.Find(inode); text != nullptr) return text;
   auto text = place.view == kMapsPlace ? MapsText(*index, objects, place.id)
                                        : StatusText(*index, objects, place.id);
   if (!text.ok()) return text.status();
-  auto shared = std::make_shared<const std::string>(*std::move(text));
-  MutexLock lock(&view_mutex_);
-  view_inode_ = inode;
-  view_text_ = shared;
-  return shared;
+  return texts_.Add(inode, *std::move(text));
 }
 
 absl::StatusOr<std::unique_ptr<Memory>> Tree::State::MemoryOf(const Place& place) const {

@@ -10,17 +10,16 @@
 #include <memory>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "index/index.h"
 #include "index/inodes.h"
 #include "index/memory.h"
-#include "index/mutex.h"
 #include "index/object_cache.h"
 #include "index/row_files.h"
 #include "index/shape.h"
+#include "index/text_cache.h"
 #include "index/tree.h"
 
 namespace crfs {
@@ -80,6 +79,9 @@ class Tree::State {
 
   // What is shown at a row's node.
   absl::StatusOr<ShownRow> Show(const Place& place) const;
+  // The text of a row other than memory, or a link; `inode` is that of its file.
+  absl::StatusOr<std::shared_ptr<const std::string>> RowText(Inode inode,
+                                                             const ShownRow& shown) const;
   // The text of a view other than memory.
   absl::StatusOr<std::shared_ptr<const std::string>> ViewText(const Place& place) const;
   // The memory that a file shows, or nullptr if it shows none.
@@ -95,10 +97,7 @@ class Tree::State {
  private:
   Attributes Base(Inode inode, mode_t mode, Index::Owner owner) const;
 
-  // The view made last: it is asked for its size, then read piece by piece.
-  mutable Mutex view_mutex_;
-  mutable Inode view_inode_ ABSL_GUARDED_BY(view_mutex_) = 0;
-  mutable std::shared_ptr<const std::string> view_text_ ABSL_GUARDED_BY(view_mutex_);
+  mutable TextCache texts_;  // of views, and of rows that take long to make
 };
 
 inline absl::Status NoSuchFile() { return absl::NotFoundError("there is no such file"); }

@@ -101,6 +101,8 @@ absl::string_view NameOf(Codec codec) {
       return "format";
     case Codec::kPages:
       return "pages";
+    case Codec::kPagemap:
+      return "pagemap";
     case Codec::kVia:
     case Codec::kViaLeader:
       return "via";

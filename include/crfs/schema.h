@@ -30,7 +30,7 @@
  *   field   the member of the wire struct
  *   path    where it appears below the object's directory; "" does not appear
  *   codec   the text form (docs/tree.md lists them); for a ref, the type referred to; for
- *           a computed row, how: id, refs, format, pages, or via_FIELD: the row of the
+ *           a computed row, how: id, refs, format, pages, pagemap, or via_FIELD: the row of the
  *           same field in what FIELD refers to (via_leader: in the thread whose tid is pid)
  *           A device number (`dev`) has its major in the upper 32 bits, its minor in the
  *           lower; a point in time is nanoseconds since the epoch, a span nanoseconds
@@ -113,7 +113,9 @@
 	ROW(shmem, u32, seals, "seals", hex, rw, restore, kernel, 1, "F_SEAL_* of a memfd (fcntl(2))")               \
 	ROW(shmem, u32, sysv, "sysv", dec, ro, check, kernel, 1, "1 for a System V segment")                         \
 	ROW(shmem, bytes, name, "name", text, ro, restore, kernel, 1, "as /proc/PID/maps shows it")                  \
-	ROW(shmem, none, pages, "pages", pages, rw, restore, none, 1, "the memory, sparse")
+	ROW(shmem, none, pages, "pages", pages, rw, restore, none, 1, "the memory, sparse")                                 \
+	ROW(shmem, none, pagemap, "pagemap", pagemap, rw, restore, none, 1,                                                 \
+	    "which pages are saved, as ranges of offsets in `pages`")
 
 #define CRFS_ROWS_file(ROW)                                                                                          \
 	ROW(file, none, id, "id", id, derived, info, none, 1, "object id")                                           \
@@ -179,7 +181,9 @@
 	ROW(vma, ref, file, "file", file, rw, restore, kernel, 1, "the file it maps")                                \
 	ROW(vma, ref, shmem, "shmem", shmem, ro, restore, kernel, 1, "the shared memory it maps")                    \
 	ROW(vma, bytes, name, "name", text, rw, restore, kernel, 1, "PR_SET_VMA_ANON_NAME, or a special's name")     \
-	ROW(vma, none, pages, "pages", pages, rw, restore, none, 1, "the memory, sparse; holes are not saved")
+	ROW(vma, none, pages, "pages", pages, rw, restore, none, 1, "the memory, sparse; holes are not saved")              \
+	ROW(vma, none, pagemap, "pagemap", pagemap, rw, restore, none, 1,                                                   \
+	    "which pages are saved, as ranges of offsets in `pages`")
 
 #define CRFS_ROWS_fdtable(ROW)                                                                                       \
 	ROW(fdtable, none, id, "id", id, derived, info, none, 1, "object id")                                        \

@@ -144,6 +144,7 @@ class Generator {
       if (!status.ok()) return status;
       for (const crfs_extent& extent : extents) data_ += extent.length;
     }
+    short_pages_ = data_ / kPageSize;
     uint64_t vma = 0;
     for (uint64_t mm = 1; mm <= plan_.Count("mm"); ++mm) {
       const uint64_t count = plan_.CountOwned("vma", mm);
@@ -161,7 +162,8 @@ class Generator {
     return absl::OkStatus();
   }
 
-  // Pages that all differ: noise, with the number of the page in its first bytes.
+  // Pages that all differ: noise, with the number of the page in its first bytes. All saved
+  // shared memory is the last page of its object, one byte shorter than a page.
   absl::Status AddData() {
     std::string noise(256 * kPageSize, '\0');
     Random random(seed_);
@@ -174,6 +176,8 @@ class Generator {
       const uint64_t length = std::min<uint64_t>(noise.size(), data_ - done);
       for (uint64_t i = 0; i < length; i += kPageSize, ++page) {
         std::memcpy(noise.data() + i, &page, sizeof(page));
+        // Beyond the size of shared memory, there is nothing.
+        noise[i + kPageSize - 1] = page < short_pages_ ? '\0' : 'x';
       }
       absl::Status status = writer_.Data(absl::string_view(noise).substr(0, length));
       if (!status.ok()) return status;
@@ -185,8 +189,9 @@ class Generator {
   const uint64_t seed_;
   const Plan plan_;
   ImageWriter writer_;
-  uint64_t threads_ = 0;  // in the image
-  uint64_t data_ = 0;     // bytes
+  uint64_t threads_ = 0;      // in the image
+  uint64_t data_ = 0;         // bytes
+  uint64_t short_pages_ = 0;  // so many come first: each the last of its memory
 };
 
 }  // namespace

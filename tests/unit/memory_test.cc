@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "crfs/schema.h"
 #include "index/index.h"
 #include "index/tree.h"
@@ -63,6 +65,32 @@ class MemoryTest : public ::testing::Test {
     if (object.type().name == "shmem") return absl::StrCat("objects/shmem/", object.id(), "/pages");
     return absl::StrCat("objects/mm/", object.OwnerId(), "/vmas/", object.DirectoryName(),
                         "/pages");
+  }
+
+  std::string PagemapPath(const ObjectView& object) const {
+    return std::string(absl::StripSuffix(PagesPath(object), "pages")) + "pagemap";
+  }
+
+  static std::string Listed(const std::vector<Saved>& all) {
+    std::string text;
+    for (const Saved& saved : all) {
+      absl::StrAppendFormat(&text, "%08x-%08x\n", saved.offset, saved.offset + saved.length);
+    }
+    return text;
+  }
+
+  // The whole file, read in small pieces.
+  std::string ReadText(const std::string& path) const {
+    const Inode inode = *tree_->Resolve(path);
+    std::string text;
+    const uint64_t size = tree_->Stat(inode)->size;
+    while (text.size() < size) {
+      const size_t before = text.size();
+      text += ReadAll(inode, before, 1000);
+      if (text.size() == before) break;
+    }
+    EXPECT_EQ(ReadAll(inode, size, 1), "") << path;
+    return text;
   }
 
   std::string ReadAll(Inode inode, uint64_t offset, uint64_t length) const {
@@ -121,6 +149,7 @@ TEST_F(MemoryTest, PagesHoldWhatWasSaved) {
     EXPECT_EQ(ReadAll(inode, size, 10), "") << path;
     EXPECT_EQ(ReadAll(inode, size - 1, 10).size(), 1u) << path;
     EXPECT_TRUE(IsMemory(*tree_, inode));
+    EXPECT_EQ(ReadText(PagemapPath(object)), Listed(SavedOf(object.type().tag, object.id())));
     ++files;
   }
   EXPECT_GT(files, 5u);
