@@ -7,7 +7,6 @@
 #define CRFS_ENGINE_CHECKPOINT_WRITER_H_
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,10 +14,9 @@
 #include "engine/memory_source.h"
 #include "engine/snapshot.h"
 #include "index/byte_stream.h"
+#include "index/data_copy.h"
 
 namespace crfs {
-
-using CopyProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 // Step one: copies all memory to its place in `file`, by several threads. Returns the
 // checksums of its chunks. `progress` is called by one thread at a time.

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/snapshot.h"
+#include "index/data_copy.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -23,16 +24,13 @@ namespace crfs {
 // offset reads it.
 using OpenMemory = std::function<absl::StatusOr<UniqueFd>(uint32_t type, uint64_t id)>;
 
-class MemorySource {
+class MemorySource : public DataSource {
  public:
   // Keeps what it needs of `snapshot`; opens each memory once.
   static absl::StatusOr<MemorySource> Create(const Snapshot& snapshot, const OpenMemory& open);
 
-  uint64_t size() const { return size_; }
-
-  // Fills `buffer` with the bytes from `offset` on, all of which must lie within size().
-  // Any thread, any number at once.
-  absl::Status Read(uint64_t offset, std::span<char> buffer) const;
+  uint64_t size() const override { return size_; }
+  absl::Status Read(uint64_t offset, std::span<char> buffer) const override;
 
  private:
   struct Run {

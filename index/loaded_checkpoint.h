@@ -30,10 +30,20 @@ struct LoadedExtent {
   uint64_t file_offset;  // in LoadedMemory::fd
 };
 
-// The saved memory of one vma or shmem object.
+// The saved memory of one vma or shmem object. An extent may go on beyond the end of a
+// `pages` file, to the end of its last page: what is not there is zero.
 struct LoadedMemory {
-  int fd;  // owned by the checkpoint; of an image, or of a `pages` file
+  int fd = -1;                        // of an image, or of a `pages` file; -1 if nothing is saved
   std::vector<LoadedExtent> extents;  // ascending, those that touch merged
+  // What owns `fd` if the checkpoint does not: valid as long as both.
+  std::shared_ptr<const UniqueFd> file;
+};
+
+// A descriptor whose `file` is a link to `inherit/N`: who restarts it gives it his own
+// descriptor N in place of a file.
+struct Inherited {
+  uint64_t fd_id;  // object id, of type fd; its row `file` is 0
+  int number;
 };
 
 // What is wrong with a checkpoint, in the words of a message: `PATH: what is wrong: what to
@@ -81,6 +91,12 @@ class LoadedCheckpoint {
   std::string Where(const ObjectView& object) const;
   std::string Where(const ObjectView& object, absl::string_view field) const;
 
+  // Files and folders of a tree that no row stands for, such as `.comm.XXXXXX` of a copy that
+  // was broken off; they count for nothing.
+  const std::vector<std::string>& leftovers() const;
+  // Of a tree: descriptors that are to be the caller's own, by ascending id.
+  const std::vector<Inherited>& inherited() const;
+
   // Of a vma or shmem object; empty if nothing is saved.
   absl::StatusOr<LoadedMemory> Memory(const ObjectView& owner) const;
   // Bytes of memory saved, of all owners.
@@ -89,15 +105,18 @@ class LoadedCheckpoint {
   // compared them). DATA_LOSS names the image and what is damaged.
   absl::Status VerifyMemory(const Progress& progress = nullptr) const;
 
- private:
+  // For index/ alone.
   struct State;
+  const State& state() const { return *state_; }
+
+ private:
   explicit LoadedCheckpoint(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
 // Writes the canonical image: of what FromImage has read, byte for byte that image. `output`
 // as in NewFile: whole or not at all. Errors name the output or the memory that cannot be
-// read.
+// read; FAILED_PRECONDITION a descriptor that is to be inherited, which no image can say.
 absl::Status WriteCheckpoint(const LoadedCheckpoint& checkpoint, const std::string& output,
                              const LoadedCheckpoint::Progress& progress = nullptr);
 
