@@ -1,12 +1,125 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "crfs/schema.h"
+#include "index/image_checker.h"
 #include "index/loaded_state.h"
+#include "index/problem_list.h"
+#include "index/tree_copies.h"
+#include "index/tree_index.h"
+#include "index/tree_rules.h"
+#include "index/tree_walk.h"
 
 namespace crfs {
+namespace {
+
+using Kind = TreeFile::Kind;
+
+// Of a tree without problems.
+class TreeLoader {
+ public:
+  TreeLoader(const TreeIndex& index, LoadedCheckpoint::State* state, ProblemList& problems)
+      : index_(index), state_(state), problems_(problems) {}
+
+  void Load() {
+    for (const ObjectType& type : ObjectTypes()) {
+      for (const TreeObject* object : index_.All(type)) AddObject(*object);
+    }
+    Recheck(checker_.EndObjects(), "");
+    for (const ObjectType& type : ObjectTypes()) {
+      if (type.Find("pages") == nullptr) continue;
+      for (const TreeObject* object : index_.All(type)) AddMemory(*object);
+    }
+  }
+
+ private:
+  void AddObject(const TreeObject& object) {
+    const ObjectType& type = *object.type;
+    ObjectBuilder builder(type);
+    for (const Row& row : type.rows) {
+      const TreeFile& file = object.file(row);
+      if (row.wire == Wire::kNone || file.kind == Kind::kMissing) continue;
+      if (file.kind == Kind::kInherit) {
+        state_->inherited.push_back({object.id, static_cast<int>(file.value.number)});
+      } else if (row.wire == Wire::kBytes) {
+        builder.SetBytes(row, file.value.bytes);
+      } else {
+        builder.SetNumber(row, file.value.number);
+      }
+    }
+    SetName(object, builder);
+    absl::StatusOr<std::string> body = builder.Build();
+    absl::Status status = body.status();
+    if (status.ok()) status = state_->Add(type, object.id, *std::move(body));
+    // The rules have been told in terms of files; this is so that none can be forgotten.
+    if (status.ok()) status = checker_.Object(state_->objects[type.index].views.back());
+    Recheck(status, object.path);
+    if (status.ok()) {
+      const ObjectView& view = state_->objects[type.index].views.back();
+      if (state_->PathOf(view) != object.path) {
+        state_->places[{type.tag, object.id}] = object.path;
+      }
+    }
+  }
+
+  static void SetName(const TreeObject& object, ObjectBuilder& builder) {
+    const ObjectType& type = *object.type;
+    if (object.owner != nullptr) {
+      builder.SetNumber(*FindAccess(type, Access::kOwner), object.owner->id);
+    }
+    if (type.key == Key::kId || type.key == Key::kSingle) return;
+    builder.SetNumber(*FindAccess(type, Access::kKey), object.name->key);
+    if (type.key == Key::kRange) builder.SetNumber("end", object.name->end);
+  }
+
+  void AddMemory(const TreeObject& object) {
+    if (object.memory.extents.empty()) return;
+    SavedMemory& saved = state_->memory[{object.type->tag, object.id}];
+    saved.file = object.PathOf(*object.type->Find("pages"));
+    saved.file_size = object.memory.file_size;
+    for (const crfs_extent& extent : object.memory.extents) {
+      saved.extents.push_back({extent.offset, extent.length, extent.offset});
+      state_->memory_size += extent.length;
+    }
+  }
+
+  void Recheck(const absl::Status& status, const std::string& path) {
+    if (!status.ok()) problems_.Add(path, status.message(), ": mend it, or delete it");
+  }
+
+  const TreeIndex& index_;
+  LoadedCheckpoint::State* state_;
+  ProblemList& problems_;
+  ImageChecker checker_;
+};
+
+}  // namespace
 
 absl::StatusOr<LoadedCheckpoint> LoadedCheckpoint::FromTree(const std::string& directory,
-                                                            Problems&) {
-  return absl::UnimplementedError(directory + ": trees cannot be read yet: give an image");
+                                                            Problems& problems) {
+  auto state = std::make_unique<State>(directory);
+  state->fd.reset(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!state->fd.valid()) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(directory, ": cannot open"));
+  }
+  ProblemList list(directory);
+  absl::StatusOr<WalkedTree> tree = WalkTree(state->fd.get(), list);
+  if (!tree.ok()) {
+    return absl::Status(tree.status().code(),
+                        absl::StrCat(directory, ": ", tree.status().message()));
+  }
+  for (const std::string& path : tree->leftovers) state->leftovers.push_back(list.Whole(path));
+  const TreeIndex index(*tree, list);
+  CompareCopies(state->fd.get(), index, list);
+  CheckTree(index, list);
+  if (list.empty()) TreeLoader(index, state.get(), list).Load();
+  for (std::string& problem : list.Take()) problems.push_back(std::move(problem));
+  return LoadedCheckpoint(std::move(state));
 }
 
 }  // namespace crfs

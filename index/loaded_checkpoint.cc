@@ -148,6 +148,9 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> LoadedCheckpoint::State::OpenMem
 
 std::string LoadedCheckpoint::State::PathOf(const ObjectView& object) const {
   const ObjectType& type = object.type();
+  if (const auto place = places.find({type.tag, object.id()}); place != places.end()) {
+    return place->second;
+  }
   std::string folder(type.place);
   if (const ObjectType* owner_type = OwnerOf(type); owner_type != nullptr) {
     const LoadedObjects& owners = objects[owner_type->index];

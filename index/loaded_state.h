@@ -54,6 +54,9 @@ struct LoadedCheckpoint::State {
   // Of an image: where its data begins, and the checksum of each chunk.
   uint64_t data_offset = 0;
   std::vector<uint32_t> checksums;
+  // Of a tree: the directories of objects that stand elsewhere than is usual, from the root,
+  // by type tag and id.
+  std::map<std::pair<uint32_t, uint64_t>, std::string> places;
   std::vector<std::string> leftovers;
   std::vector<Inherited> inherited;
 };

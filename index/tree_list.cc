@@ -8,12 +8,13 @@
 // which of the folder's types it is of, from 1, above that. Objects are listed by key, and
 // the id leads back to the key.
 
+#include <optional>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
 #include "index/codec.h"
+#include "index/object_name.h"
 #include "index/tree_state.h"
 
 namespace crfs {
@@ -22,28 +23,6 @@ namespace {
 constexpr int kIdBits = 44;
 
 const ObjectType& TaskType() { return *FindType(CRFS_TAG_task); }
-
-// The key number that a directory's name stands for; false if it is no such name. Of ranges
-// it is the start: the end must still be compared.
-bool ParseKey(const ObjectType& type, absl::string_view name, uint64_t* key) {
-  switch (type.key) {
-    case Key::kSingle:
-      *key = 0;
-      return name == SingleName(type);
-    case Key::kId:
-    case Key::kNumber:
-      return absl::SimpleAtoi(name, key) && absl::StrCat(*key) == name;
-    case Key::kSignal: {
-      auto signal = ParseSignal(name);
-      if (!signal.ok()) return false;
-      *key = *signal;
-      return FormatSignal(*key) == name;
-    }
-    case Key::kRange:
-      return absl::SimpleHexAtoi(name.substr(0, name.find('-')), key);
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -62,10 +41,10 @@ Tree::State::Folder Tree::State::FolderOf(const Place& place) {
 
 absl::StatusOr<uint64_t> Tree::State::FindChild(const ObjectType& type, uint64_t owner_id,
                                                 absl::string_view name) const {
-  uint64_t key;
-  if (!ParseKey(type, name, &key)) return NoSuchFile();
+  const std::optional<ObjectName> parsed = ParseObjectName(type, name);
+  if (!parsed.has_value()) return NoSuchFile();
   if (type.key == Key::kSingle) return index->checkpoint_id();
-  auto id = index->FindKey(type, owner_id, key);
+  auto id = index->FindKey(type, owner_id, parsed->key);
   if (!id.ok() || type.key != Key::kRange) return id;
   auto object = objects.Get(type, *id);
   if (!object.ok()) return object.status();

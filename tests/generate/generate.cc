@@ -60,8 +60,9 @@ class Generator {
       if (row.wire == Wire::kRef) {
         if (row.target == "task") continue;
         // Sometimes to nothing, else to any.
+        const bool needed = type.tag == CRFS_TAG_fd || type.tag == CRFS_TAG_thread;
         const uint64_t count = plan_.Count(row.target);
-        if (!random.OneIn(8)) object.SetNumber(row, 1 + random.Below(count));
+        if (!random.OneIn(8) || needed) object.SetNumber(row, 1 + random.Below(count));
         continue;
       }
       if (row.path.empty() && row.access != Access::kKey) continue;  // reserved

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "index/tree_directory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "crfs/image.h"
+#include "index/unique_fd.h"
+
+namespace crfs {
+namespace {
+
+// A value is at most a record long, and its text four times that (\ooo).
+constexpr size_t kTextMax = size_t{4} * CRFS_RECORD_BODY_MAX + 4096;
+
+DirectoryEntry::Kind KindOf(int directory, const dirent& entry) {
+  unsigned char type = entry.d_type;
+  if (type == DT_UNKNOWN) {  // the file system does not say
+    struct stat status;
+    if (::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      type = IFTODT(status.st_mode);
+    }
+  }
+  switch (type) {
+    case DT_REG:
+      return DirectoryEntry::Kind::kFile;
+    case DT_DIR:
+      return DirectoryEntry::Kind::kDirectory;
+    case DT_LNK:
+      return DirectoryEntry::Kind::kLink;
+    default:
+      return DirectoryEntry::Kind::kOther;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<DirectoryEntry>> ListDirectory(int directory) {
+  // A description of its own: closedir closes it, and its position begins at the start.
+  const int own = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (own < 0) return absl::ErrnoToStatus(errno, "cannot be listed");
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own), ::closedir);
+  if (stream == nullptr) {
+    const int error = errno;
+    ::close(own);
+    return absl::ErrnoToStatus(error, "cannot be listed");
+  }
+  std::vector<DirectoryEntry> entries;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(stream.get());
+    if (entry == nullptr) break;
+    const absl::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    entries.push_back({std::string(name), KindOf(directory, *entry)});
+  }
+  if (errno != 0) return absl::ErrnoToStatus(errno, "cannot be listed");
+  return entries;
+}
+
+absl::StatusOr<std::string> ReadWhole(int directory, const std::string& name) {
+  // Not to wait for the writer of a fifo.
+  const UniqueFd fd(
+      ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot be opened");
+  struct stat status;
+  if (::fstat(fd.get(), &status) != 0) return absl::ErrnoToStatus(errno, "cannot be read");
+  if (!S_ISREG(status.st_mode)) return absl::FailedPreconditionError("is no regular file");
+  if (static_cast<uint64_t>(status.st_size) > kTextMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("is ", status.st_size, " bytes long: no value is longer than ", kTextMax));
+  }
+  // One byte more than it has, so that one read sees its end.
+  std::string text(static_cast<size_t>(status.st_size) + 1, '\0');
+  size_t length = 0;
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return absl::ErrnoToStatus(errno, "cannot be read");
+    length += static_cast<size_t>(got);
+    if (length < text.size()) break;
+    if (length > kTextMax) return absl::ResourceExhaustedError("is longer than any value");
+    text.resize(2 * length);
+  }
+  text.resize(length);
+  return text;
+}
+
+absl::StatusOr<std::string> ReadLinkIn(int directory, const std::string& name) {
+  std::string target(PATH_MAX, '\0');
+  const ssize_t length = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+  if (length < 0) return absl::ErrnoToStatus(errno, "cannot be read");
+  target.resize(static_cast<size_t>(length));
+  return target;
+}
+
+bool IsUnset(int directory, const std::string& name) {
+  const std::string path = absl::StrCat("/proc/self/fd/", directory, "/", name);
+  return ::lgetxattr(path.c_str(), "user.crfs.unset", nullptr, 0) >= 0;
+}
+
+bool MayBeUnset(int directory) {
+  struct statfs status;
+  return ::fstatfs(directory, &status) == 0 && status.f_type == FUSE_SUPER_MAGIC &&
+         (status.f_flags & ST_RDONLY) == 0;
+}
+
+}  // namespace crfs
