@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interval timers: the real one rings when what remained of its time is over, then at its
+// period; those of cpu time count on from where they were.
+#include "state.h"
+
+#include <signal.h>
+#include <sys/time.h>
+
+static volatile int rang;
+static volatile double first;
+static void ring(int) {
+  if (rang++ == 0) first = now(CLOCK_MONOTONIC);
+}
+
+int main(int, char **argv) {
+  signal(SIGALRM, ring);
+  signal(SIGVTALRM, SIG_IGN);
+  signal(SIGPROF, SIG_IGN);
+  const struct itimerval real = {.it_value.tv_sec = 6, .it_interval.tv_usec = 250000};
+  const struct itimerval virtual = {.it_value.tv_sec = 5000, .it_interval.tv_sec = 7};
+  const struct itimerval profile = {.it_value.tv_sec = 6000};
+  EXPECT(setitimer(ITIMER_VIRTUAL, &virtual, NULL) == 0);
+  EXPECT(setitimer(ITIMER_PROF, &profile, NULL) == 0);
+  EXPECT(setitimer(ITIMER_REAL, &real, NULL) == 0);
+  const double begin = now(CLOCK_MONOTONIC);
+  ready_and_await_go(argv[1]);
+
+  char path[4096];
+  snprintf(path, sizeof(path), "%s/away", argv[1]);
+  const double away = atof(read_file(path));
+  while (rang == 0) usleep(1000);
+  const double late = first - begin - 6 - away;
+  if (late < -0.5 || late > 3) {
+    fprintf(stderr, "it rang %.2f s after it should: was away for %.2f\n", late, away);
+    return 1;
+  }
+  struct itimerval left;
+  EXPECT(getitimer(ITIMER_REAL, &left) == 0 && left.it_interval.tv_usec == 250000);
+  while (rang < 4) usleep(1000);
+  EXPECT(getitimer(ITIMER_VIRTUAL, &left) == 0);
+  EXPECT(left.it_value.tv_sec > 4000 && left.it_value.tv_sec <= 5000);
+  EXPECT(left.it_interval.tv_sec == 7);
+  EXPECT(getitimer(ITIMER_PROF, &left) == 0);
+  EXPECT(left.it_value.tv_sec > 5000 && left.it_value.tv_sec <= 6000);
+  return 0;
+}
