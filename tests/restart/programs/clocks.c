@@ -22,10 +22,11 @@ static long long seconds_of_kernel(clockid_t clock) {
   return syscall(SYS_clock_gettime, clock, &now) == 0 ? now.tv_sec : -2;
 }
 
-static const char *judge(void) {
+static const char* judge(void) {
   static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME};
   for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); ++i) {
-    if (llabs(seconds_of_vdso(clocks[i]) - seconds_of_kernel(clocks[i])) > 1) return "clock_gettime";
+    if (llabs(seconds_of_vdso(clocks[i]) - seconds_of_kernel(clocks[i])) > 1)
+      return "clock_gettime";
   }
   struct timeval now;
   if (gettimeofday(&now, NULL) != 0 || llabs(now.tv_sec - seconds_of_kernel(CLOCK_REALTIME)) > 1) {
@@ -37,7 +38,7 @@ static const char *judge(void) {
   return "right";
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2 || chdir("/") != 0) return 2;
   char go[4096], result[4096];
   snprintf(go, sizeof(go), "%s/go", argv[1]);
@@ -46,7 +47,7 @@ int main(int argc, char **argv) {
   while (access(go, F_OK) != 0) {
     for (int i = 0; i < 1000; ++i) clock_gettime(CLOCK_MONOTONIC, &now);
   }
-  FILE *file = fopen(result, "w");
+  FILE* file = fopen(result, "w");
   if (file == NULL) return 1;
   fprintf(file, "%s\n", judge());
   return fclose(file) == 0 ? 0 : 1;

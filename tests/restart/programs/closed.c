@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const int opened = open(argv[1], O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (opened < 0 || dup2(opened, 6) != 6) return 1;
@@ -21,7 +21,7 @@ int main(int argc, char **argv) {
     usleep(100000);
   }
   const int error = errno;
-  FILE *file = fopen(argv[2], "w");
+  FILE* file = fopen(argv[2], "w");
   if (file == NULL) return 1;
   fprintf(file, "%s after %d lines\n", strerrorname_np(error), lines);
   return fclose(file) == 0 ? 0 : 1;

@@ -16,8 +16,8 @@ struct work {
   uint64_t checksum;
 };
 
-__attribute__((target("avx"))) static void *iterate(void *argument) {
-  struct work *work = argument;
+__attribute__((target("avx"))) static void* iterate(void* argument) {
+  struct work* work = argument;
   __m256d a = _mm256_set_pd(0.1, 0.2, 0.3, 0.4 + 0.01 * work->number);
   __m256d b = _mm256_set_pd(0.5, 0.6, 0.7, 0.8 - 0.01 * work->number);
   const __m256d one = _mm256_set1_pd(1.0);
@@ -40,11 +40,11 @@ __attribute__((target("avx"))) static void *iterate(void *argument) {
   return NULL;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) return 2;
   const int count = atoi(argv[1]);
-  pthread_t *threads = calloc(count, sizeof(*threads));
-  struct work *works = calloc(count, sizeof(*works));
+  pthread_t* threads = calloc(count, sizeof(*threads));
+  struct work* works = calloc(count, sizeof(*works));
   for (int i = 0; i < count; ++i) {
     works[i] = (struct work){.number = i, .rounds = atol(argv[2])};
     if (pthread_create(&threads[i], NULL, iterate, &works[i]) != 0) return 1;
@@ -56,7 +56,7 @@ int main(int argc, char **argv) {
   }
   char name[4096];
   snprintf(name, sizeof(name), "%s.new", argv[3]);
-  FILE *file = fopen(name, "w");
+  FILE* file = fopen(name, "w");
   if (file == NULL) return 1;
   fprintf(file, "%016llx\n", (unsigned long long)sum);
   if (fclose(file) != 0 || rename(name, argv[3]) != 0) return 1;

@@ -16,10 +16,11 @@ static uint64_t mixed(uint64_t x) {
   return x ^ x >> 29;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const size_t words = strtoull(argv[1], NULL, 10) << 17;
-  uint64_t *memory = mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  uint64_t* memory =
+      mmap(NULL, words * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 1;
   for (size_t i = 0; i < words; i += 64) memory[i] = mixed(i + 1);
   sigset_t signals;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A family: a stopped child, zombies with their statuses, sessions and process groups, an
 // orphan whose parent has ended, and no SIGCHLD that was not sent before.
-#include "state.h"
-
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "state.h"
+
 static volatile int children_ended;
 static void count(int) { children_ended++; }
 
-static pid_t make(void (*be)(const char *), const char *folder) {
+static pid_t make(void (*be)(const char*), const char* folder) {
   const pid_t pid = fork();
   EXPECT(pid >= 0);
   if (pid == 0) {
@@ -21,13 +21,13 @@ static pid_t make(void (*be)(const char *), const char *folder) {
   return pid;
 }
 
-static void exit_with_7(const char *) { _exit(7); }
-static void die(const char *) { raise(SIGTERM); }
-static void stop(const char *) {
+static void exit_with_7(const char*) { _exit(7); }
+static void die(const char*) { raise(SIGTERM); }
+static void stop(const char*) {
   raise(SIGSTOP);
   _exit(5);
 }
-static void lead_session(const char *folder) {
+static void lead_session(const char* folder) {
   EXPECT(setsid() == getpid());
   const pid_t inner = fork();
   if (inner == 0) {
@@ -42,7 +42,7 @@ static void lead_session(const char *folder) {
   int status;
   EXPECT(waitpid(inner, &status, 0) == inner && WEXITSTATUS(status) == 3);
 }
-static void leave_an_orphan(const char *folder) {
+static void leave_an_orphan(const char* folder) {
   if (fork() == 0) {
     while (getppid() == 1) usleep(1000);
     usleep(200000);
@@ -53,7 +53,7 @@ static void leave_an_orphan(const char *folder) {
   _exit(0);
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   signal(SIGCHLD, count);
   EXPECT(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
   const pid_t seven = make(exit_with_7, argv[1]);
@@ -68,7 +68,7 @@ int main(int, char **argv) {
   EXPECT(waitid(P_PID, seven, &seen, WEXITED | WNOWAIT) == 0);
   EXPECT(waitid(P_PID, dead, &seen, WEXITED | WNOWAIT) == 0);
   char path[4096];
-  for (const char *const *name = (const char *const[]){"inner", "orphan", NULL}; *name; ++name) {
+  for (const char* const* name = (const char* const[]){"inner", "orphan", NULL}; *name; ++name) {
     snprintf(path, sizeof(path), "%s/%s", argv[1], *name);
     while (access(path, F_OK) != 0) usleep(10000);
   }

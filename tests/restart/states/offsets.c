@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open files: an offset shared with a child, one that is not, flags, numbers, close-on-exec,
 // a directory half read, and a working directory.
-#include "state.h"
-
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-int main(int, char **argv) {
+#include "state.h"
+
+int main(int, char** argv) {
   char text[64] = {};
   EXPECT(chdir(argv[1]) == 0 && mkdir("folder", 0700) == 0);
   for (int i = 0; i < 5; ++i) {
@@ -24,7 +24,7 @@ int main(int, char **argv) {
   EXPECT(write(appending, "one\n", 4) == 4);
   const int path = open("data", O_PATH);
   const int directory = open("folder", O_RDONLY | O_DIRECTORY);
-  DIR *listing = fdopendir(directory);
+  DIR* listing = fdopendir(directory);
   EXPECT(listing != NULL);
   const pid_t pid = fork();
   EXPECT(pid >= 0);

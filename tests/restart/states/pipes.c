@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipes: contents in flight both ways, both ends in different tasks, capacity, packets, and an
 // end that nobody holds any more.
-#include "state.h"
-
 #include <sys/wait.h>
+
+#include "state.h"
 
 static void child(int in, int out) {
   char text[64] = {};
@@ -14,7 +14,7 @@ static void child(int in, int out) {
   _exit(0);
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   int down[2], up[2], packets[2], widowed[2], full[2];
   EXPECT(pipe(down) == 0 && pipe(up) == 0 && pipe2(packets, O_DIRECT) == 0);
   EXPECT(pipe2(widowed, O_CLOEXEC | O_NONBLOCK) == 0 && pipe2(full, O_NONBLOCK) == 0);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What /proc and the getters say of a task, word for word as before: credentials,
 // capabilities, limits, directories, scheduling, names and the rest.
-#include "state.h"
-
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -13,19 +11,21 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "state.h"
+
 static char text[1 << 16];
 static size_t length;
 
-static void add(const char *name, long value) {
+static void add(const char* name, long value) {
   length += (size_t)snprintf(text + length, sizeof(text) - length, "%s %ld\n", name, value);
 }
 
-static void add_lines(const char *path, const char *const *wanted) {
-  FILE *file = fopen(path, "r");
+static void add_lines(const char* path, const char* const* wanted) {
+  FILE* file = fopen(path, "r");
   EXPECT(file != NULL);
   char line[4096];
   while (fgets(line, sizeof(line), file) != NULL) {
-    for (const char *const *name = wanted; *name != NULL; ++name) {
+    for (const char* const* name = wanted; *name != NULL; ++name) {
       if (strncmp(line, *name, strlen(*name)) == 0) {
         length += (size_t)snprintf(text + length, sizeof(text) - length, "%s", line);
       }
@@ -34,12 +34,12 @@ static void add_lines(const char *path, const char *const *wanted) {
   fclose(file);
 }
 
-static const char *describe(void) {
-  static const char *const status[] = {
-      "Name",    "Umask",  "Uid",    "Gid",    "Groups", "CapInh",    "CapPrm",     "CapEff",
-      "CapBnd",  "CapAmb", "NoNew",  "SigBlk", "SigIgn", "SigCgt",    "Cpus_allowed", "NSpid",
-      "NSpgid",  "NSsid",  "Tgid",   NULL};
-  static const char *const all[] = {"", NULL};
+static const char* describe(void) {
+  static const char* const status[] = {"Name",   "Umask",  "Uid",    "Gid",    "Groups",
+                                       "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
+                                       "NoNew",  "SigBlk", "SigIgn", "SigCgt", "Cpus_allowed",
+                                       "NSpid",  "NSpgid", "NSsid",  "Tgid",   NULL};
+  static const char* const all[] = {"", NULL};
   length = 0;
   add_lines("/proc/self/status", status);
   add_lines("/proc/self/limits", all);
@@ -65,7 +65,7 @@ static const char *describe(void) {
   return text;
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   // As root, the state of a service that has given up most of what it may.
   EXPECT(chdir(argv[1]) == 0 && chmod(argv[1], 0777) == 0);
   umask(0137);
@@ -83,7 +83,7 @@ int main(int, char **argv) {
   const struct rlimit files = {.rlim_cur = 77, .rlim_max = 99};
   const struct rlimit core = {.rlim_cur = 1 << 20, .rlim_max = 2 << 20};
   EXPECT(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_CORE, &core) == 0);
-  FILE *score = fopen("/proc/self/oom_score_adj", "w");
+  FILE* score = fopen("/proc/self/oom_score_adj", "w");
   EXPECT(score != NULL && fputs("321", score) >= 0 && fclose(score) == 0);
   const gid_t groups[] = {7, 100, 4242};
   EXPECT(setgroups(3, groups) == 0);
@@ -102,10 +102,10 @@ int main(int, char **argv) {
   EXPECT(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
   EXPECT(prctl(PR_SET_PDEATHSIG, SIGUSR2) == 0);
   signal(SIGUSR2, SIG_IGN);
-  char *before = strdup(describe());
+  char* before = strdup(describe());
   ready_and_await_go(argv[1]);
 
-  const char *after = describe();
+  const char* after = describe();
   if (strcmp(before, after) != 0) {
     fprintf(stderr, "before:\n%s\nafter:\n%s\n", before, after);
     return 1;

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory shared between parent and child: anonymous, a memfd with its seals, and a file.
-#include "state.h"
-
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "state.h"
+
 enum { kSize = 1 << 16 };
 
-int main(int, char **argv) {
-  char *anonymous =
-      mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+int main(int, char** argv) {
+  char* anonymous = mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   const int memory = memfd_create("scratch", MFD_ALLOW_SEALING | MFD_CLOEXEC);
   EXPECT(ftruncate(memory, kSize) == 0);
-  char *second_half =
-      mmap(NULL, kSize / 2, PROT_READ | PROT_WRITE, MAP_SHARED, memory, kSize / 2);
-  char *reader = mmap(NULL, kSize, PROT_READ, MAP_PRIVATE, memory, 0);
+  char* second_half = mmap(NULL, kSize / 2, PROT_READ | PROT_WRITE, MAP_SHARED, memory, kSize / 2);
+  char* reader = mmap(NULL, kSize, PROT_READ, MAP_PRIVATE, memory, 0);
   EXPECT(chdir(argv[1]) == 0);
   const int file = open("mapped", O_RDWR | O_CREAT, 0600);
   EXPECT(ftruncate(file, kSize) == 0);
-  char *mapped = mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  char* mapped = mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   close(file);
   EXPECT(anonymous != MAP_FAILED && second_half != MAP_FAILED && mapped != MAP_FAILED);
   strcpy(anonymous + 5000, "before");

@@ -2,8 +2,6 @@
 // Threads asleep in all kinds of calls. Those with a time go on with what remained of it: the
 // time from the beginning to the end is the time asked for and the time that the program did
 // not exist, which FOLDER/away tells in seconds. None sees EINTR.
-#include "state.h"
-
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -13,7 +11,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static const char *folder;
+#include "state.h"
+
+static const char* folder;
 static double away;  // read when the program goes on
 static const double kAsked = 6;
 static const struct timespec asked = {.tv_sec = 6};
@@ -21,7 +21,7 @@ static int quiet[2], woken[2];
 static volatile int handled;
 
 struct sleeper {
-  const char *name;
+  const char* name;
   int (*sleep)(void);  // returns what is wrong, 0: nothing
   bool timed;
   pthread_t thread;
@@ -116,15 +116,15 @@ static struct sleeper sleepers[] = {
 };
 enum { kSleepers = sizeof(sleepers) / sizeof(sleepers[0]) };
 
-static void *sleep_on(void *argument) {
-  struct sleeper *sleeper = argument;
+static void* sleep_on(void* argument) {
+  struct sleeper* sleeper = argument;
   const double begin = now(CLOCK_MONOTONIC);
   sleeper->wrong = sleeper->sleep();
   sleeper->took = now(CLOCK_MONOTONIC) - begin;
   return NULL;
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   folder = argv[1];
   EXPECT(pipe(quiet) == 0 && pipe(woken) == 0);
   pthread_condattr_t attributes;
@@ -154,7 +154,7 @@ int main(int, char **argv) {
     }
   }
   for (int i = 0; i < kSleepers; ++i) {
-    const struct sleeper *sleeper = &sleepers[i];
+    const struct sleeper* sleeper = &sleepers[i];
     pthread_join(sleeper->thread, NULL);
     const double late = sleeper->took - kAsked - away;
     if (sleeper->wrong != 0 || (sleeper->timed && (late < -0.5 || late > 3))) {

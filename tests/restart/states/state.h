@@ -20,15 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPECT(condition)                                                                       \
-  do {                                                                                          \
-    if (!(condition)) {                                                                         \
-      fprintf(stderr, "%s:%d: not so: %s (%s)\n", __FILE__, __LINE__, #condition, strerror(errno)); \
-      _exit(1);                                                                                 \
-    }                                                                                           \
+#define EXPECT(condition)                                                         \
+  do {                                                                            \
+    if (!(condition)) {                                                           \
+      fprintf(stderr, "%s:%d: not so: %s (%s)\n", __FILE__, __LINE__, #condition, \
+              strerror(errno));                                                   \
+      _exit(1);                                                                   \
+    }                                                                             \
   } while (0)
 
-static inline void make_file(const char *folder, const char *name) {
+static inline void make_file(const char* folder, const char* name) {
   char path[4096];
   snprintf(path, sizeof(path), "%s/%s", folder, name);
   const int made = open(path, O_WRONLY | O_CREAT, 0666);
@@ -36,15 +37,15 @@ static inline void make_file(const char *folder, const char *name) {
   close(made);
 }
 
-static inline void ready(const char *folder) { make_file(folder, "ready"); }
+static inline void ready(const char* folder) { make_file(folder, "ready"); }
 
-static inline void await_go(const char *folder) {
+static inline void await_go(const char* folder) {
   char path[4096];
   snprintf(path, sizeof(path), "%s/go", folder);
   while (access(path, F_OK) != 0) usleep(20000);
 }
 
-static inline void ready_and_await_go(const char *folder) {
+static inline void ready_and_await_go(const char* folder) {
   ready(folder);
   await_go(folder);
 }
@@ -56,10 +57,10 @@ static inline double now(clockid_t clock) {
 }
 
 // All of a file, in a buffer that lives as long as the program.
-static inline char *read_file(const char *path) {
-  FILE *file = fopen(path, "r");
+static inline char* read_file(const char* path) {
+  FILE* file = fopen(path, "r");
   EXPECT(file != NULL);
-  char *text = calloc(1, 1 << 20);
+  char* text = calloc(1, 1 << 20);
   EXPECT(text != NULL);
   EXPECT(fread(text, 1, (1 << 20) - 1, file) > 0 || feof(file));
   fclose(file);

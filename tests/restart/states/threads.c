@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads: many of them, each with thread-local variables, a name, a restartable-sequences
 // area that the kernel keeps, a robust list, and an end that pthread_join sees.
-#include "state.h"
-
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 
+#include "state.h"
+
 enum { kThreads = 60 };
 static __thread long local;
-static const char *folder;
+static const char* folder;
 static pthread_barrier_t all;
 static pthread_mutex_t robust;
 
-static void *work(void *argument) {
+static void* work(void* argument) {
   local = (long)argument;
   char name[16], now[16];
   snprintf(name, sizeof(name), "worker %ld", local);
@@ -32,7 +32,7 @@ static void *work(void *argument) {
   EXPECT((pid_t)syscall(SYS_gettid) == tid);
   EXPECT(syscall(SYS_get_robust_list, 0, &same, &length) == 0 && same == head);
   // The kernel writes the cpu into the area whenever the thread has been elsewhere.
-  const struct rseq *area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+  const struct rseq* area = (struct rseq*)((char*)__builtin_thread_pointer() + __rseq_offset);
   for (int cpu = 0; cpu < 2; ++cpu) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
@@ -43,7 +43,7 @@ static void *work(void *argument) {
   return argument;  // the holder of the mutex ends without unlocking it
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   folder = argv[1];
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
@@ -53,15 +53,15 @@ int main(int, char **argv) {
   pthread_barrier_init(&all, NULL, kThreads + 1);
   pthread_t threads[kThreads];
   for (long i = 0; i < kThreads; ++i) {
-    EXPECT(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+    EXPECT(pthread_create(&threads[i], NULL, work, (void*)i) == 0);
   }
   local = -1;
   pthread_barrier_wait(&all);
   ready_and_await_go(folder);
 
   for (long i = 0; i < kThreads; ++i) {
-    void *result;
-    EXPECT(pthread_join(threads[i], &result) == 0 && result == (void *)i);
+    void* result;
+    EXPECT(pthread_join(threads[i], &result) == 0 && result == (void*)i);
   }
   EXPECT(local == -1);
   EXPECT(pthread_mutex_lock(&robust) == EOWNERDEAD);

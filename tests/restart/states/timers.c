@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Interval timers: the real one rings when what remained of its time is over, then at its
 // period; those of cpu time count on from where they were.
-#include "state.h"
-
 #include <signal.h>
 #include <sys/time.h>
+
+#include "state.h"
 
 static volatile int rang;
 static volatile double first;
@@ -12,7 +12,7 @@ static void ring(int) {
   if (rang++ == 0) first = now(CLOCK_MONOTONIC);
 }
 
-int main(int, char **argv) {
+int main(int, char** argv) {
   signal(SIGALRM, ring);
   signal(SIGVTALRM, SIG_IGN);
   signal(SIGPROF, SIG_IGN);
