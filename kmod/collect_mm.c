@@ -79,8 +79,10 @@ static int crfs_collect_vma(struct crfs_objects *objects, struct vm_area_struct 
 	}
 	mm = crfs_table_at(&objects->mm, mm_id);
 	mm->blockers |= crfs_vma_blockers(vma, kind);
-	if (kind == CRFS_vma_kind_vdso || kind == CRFS_vma_kind_vvar ||
-	    kind == CRFS_vma_kind_special)
+	/* Code of this kernel: another one that restarts the program has other code. */
+	if (kind == CRFS_vma_kind_vdso)
+		return crfs_whole_extent(objects, vma, objects->vma.count);
+	if (kind == CRFS_vma_kind_vvar || kind == CRFS_vma_kind_special)
 		return 0;
 	return crfs_vma_extents(objects, vma, objects->vma.count);
 }

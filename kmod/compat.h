@@ -15,11 +15,15 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/prctl.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/uio.h>
 
 /* FLAGS_* of kernel/futex/futex.h, which a restart block of futex(2) holds. */
@@ -185,6 +189,107 @@ static inline const struct inode *crfs_file_inode(const struct file *file)
 #else
 	return file_inode(file);
 #endif
+}
+
+/* The program's file of a space is counted among those that nobody may write. */
+static inline int crfs_deny_write(struct file *exe)
+{
+#ifdef FMODE_FSNOTIFY_HSM
+	return exe_file_deny_write_access(exe);
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	return deny_write_access(exe);
+#else
+	return 0;
+#endif
+}
+
+static inline void crfs_allow_write(struct file *exe)
+{
+#ifdef FMODE_FSNOTIFY_HSM
+	exe_file_allow_write_access(exe);
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	allow_write_access(exe);
+#endif
+}
+
+/* Flags of mappings that not every kernel has. */
+#ifdef VM_SEALED
+#define CRFS_VM_SEALED VM_SEALED
+#else
+#define CRFS_VM_SEALED 0
+#endif
+#ifdef VM_DROPPABLE
+#define CRFS_VM_DROPPABLE VM_DROPPABLE
+#else
+#define CRFS_VM_DROPPABLE 0
+#endif
+
+/* mmap_lock is held for writing. */
+static inline void crfs_vm_flags_change(struct vm_area_struct *vma, unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vma_start_write(vma);
+	vm_flags_reset(vma, flags);
+#else
+	vma->vm_flags = flags;
+#endif
+}
+
+/* PR_SET_VMA_ANON_NAME; -EOPNOTSUPP where the kernel has no names. */
+static inline int crfs_set_anon_name(struct vm_area_struct *vma, const char *name, size_t length)
+{
+#ifdef CONFIG_ANON_VMA_NAME
+	struct anon_vma_name *made;
+
+	if (vma->vm_file || length >= ANON_VMA_NAME_MAX_LEN)
+		return -EINVAL;
+	made = kzalloc(struct_size(made, name, length + 1), GFP_KERNEL);
+	if (!made)
+		return -ENOMEM;
+	kref_init(&made->kref);
+	memcpy(made->name, name, length);
+	vma->anon_name = made;
+	return 0;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* Takes a signal from the queues of the calling thread and its group, 0: there is none. */
+static inline int crfs_dequeue_signal(sigset_t *keep, kernel_siginfo_t *info)
+{
+	enum pid_type type;
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	return dequeue_signal(keep, info, &type);
+#else
+	return dequeue_signal(current, keep, info, &type);
+#endif
+}
+
+static inline void crfs_set_restore_sigmask(struct task_struct *task, bool restore)
+{
+#ifdef TIF_RESTORE_SIGMASK
+	if (restore)
+		set_tsk_thread_flag(task, TIF_RESTORE_SIGMASK);
+	else
+		clear_tsk_thread_flag(task, TIF_RESTORE_SIGMASK);
+#else
+	task->restore_sigmask = restore;
+#endif
+}
+
+/* -EINVAL for a length that this kernel does not write. */
+static inline int crfs_set_rseq(struct task_struct *task, u64 address, u32 length, u32 signature)
+{
+	if (address && length != sizeof(struct rseq))
+		return -EINVAL;
+	task->rseq = (struct rseq __user *)address;
+	task->rseq_sig = address ? signature : 0;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	task->rseq_len = address ? length : 0;
+#endif
+	return 0;
 }
 
 #endif /* CRFS_KMOD_COMPAT_H */

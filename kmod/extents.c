@@ -211,6 +211,14 @@ int crfs_vma_extents(struct crfs_objects *objects, struct vm_area_struct *vma, u
 	return 0;
 }
 
+/* All of a mapping, whatever lies behind it. */
+int crfs_whole_extent(struct crfs_objects *objects, struct vm_area_struct *vma, u64 id)
+{
+	struct crfs_extent_list list = { objects, CRFS_TAG_vma, id, vma->vm_start };
+
+	return crfs_add_extent(&list, vma->vm_start, vma->vm_end);
+}
+
 /* Finds the memory of a shmem object: what its file says is not a hole. */
 int crfs_shmem_extents(struct crfs_objects *objects, u64 id)
 {

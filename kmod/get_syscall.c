@@ -18,24 +18,28 @@
 #include "compat.h"
 #include "objects.h"
 
-static u64 crfs_time_left(u64 expires, clockid_t clock)
+/* What time it is by a clock that timers can sleep by. */
+u64 crfs_clock_now(clockid_t clock)
 {
-	ktime_t now;
-
 	switch (clock) {
 	case CLOCK_REALTIME:
-		now = ktime_get_real();
-		break;
+	case CLOCK_REALTIME_ALARM:
+		return ktime_get_real();
 	case CLOCK_BOOTTIME:
-		now = ktime_get_boottime();
-		break;
+	case CLOCK_BOOTTIME_ALARM:
+		return ktime_get_boottime();
 	case CLOCK_TAI:
-		now = ktime_get_clocktai();
-		break;
+		return ktime_get_clocktai();
 	default:
-		now = ktime_get();
+		return ktime_get();
 	}
-	return (s64)expires > now ? expires - now : 0;
+}
+
+static u64 crfs_time_left(u64 expires, clockid_t clock)
+{
+	u64 now = crfs_clock_now(clock);
+
+	return (s64)expires > (s64)now ? expires - now : 0;
 }
 
 static void crfs_get_nanosleep(const struct restart_block *block, struct crfs_call *call)
@@ -64,8 +68,8 @@ static void crfs_get_alarm_nanosleep(const struct restart_block *block, struct c
 		call->nr = __NR_clock_nanosleep;
 }
 
-/* The time left is of cpu time: known for a clock of the task's own, else it is 0. */
-static u64 crfs_cpu_time(struct task_struct *task, clockid_t clock)
+/* Of a cpu time clock of the task's own; U64_MAX for others, whose time left is not known. */
+u64 crfs_cpu_time(struct task_struct *task, clockid_t clock)
 {
 	struct task_struct *thread;
 	u64 time;
@@ -129,24 +133,53 @@ static void crfs_get_futex(const struct restart_block *block, struct crfs_call *
 		call->nr = __NR_futex;
 }
 
+/* The functions themselves are not exported: their names tell. */
+u32 crfs_block_kind(const struct restart_block *block)
+{
+	static const struct {
+		const char *name;
+		u32 kind;
+	} functions[] = {
+		{ "hrtimer_nanosleep_restart", CRFS_restart_block_nanosleep },
+		{ "alarm_timer_nsleep_restart", CRFS_restart_block_alarm_nanosleep },
+		{ "posix_cpu_nsleep_restart", CRFS_restart_block_cpu_nanosleep },
+		{ "do_restart_poll", CRFS_restart_block_poll },
+		{ "futex_wait_restart", CRFS_restart_block_futex },
+	};
+	char name[64];
+	unsigned int i;
+
+	snprintf(name, sizeof(name), "%ps", block->fn);
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		if (!strcmp(name, functions[i].name))
+			return functions[i].kind;
+	}
+	return CRFS_restart_block_other;
+}
+
 static void crfs_get_block(struct task_struct *task, struct crfs_call *call)
 {
 	const struct restart_block *block = &task->restart_block;
-	char name[64];
 
-	snprintf(name, sizeof(name), "%ps", block->fn);
-	if (!strcmp(name, "hrtimer_nanosleep_restart"))
+	switch (crfs_block_kind(block)) {
+	case CRFS_restart_block_nanosleep:
 		crfs_get_nanosleep(block, call);
-	else if (!strcmp(name, "alarm_timer_nsleep_restart"))
+		break;
+	case CRFS_restart_block_alarm_nanosleep:
 		crfs_get_alarm_nanosleep(block, call);
-	else if (!strcmp(name, "posix_cpu_nsleep_restart"))
+		break;
+	case CRFS_restart_block_cpu_nanosleep:
 		crfs_get_cpu_nanosleep(task, block, call);
-	else if (!strcmp(name, "do_restart_poll"))
+		break;
+	case CRFS_restart_block_poll:
 		crfs_get_poll(block, call);
-	else if (!strcmp(name, "futex_wait_restart"))
+		break;
+	case CRFS_restart_block_futex:
 		crfs_get_futex(block, call);
-	else
+		break;
+	default:
 		call->block = CRFS_restart_block_other;
+	}
 }
 
 static u32 crfs_restart_word(long ax)

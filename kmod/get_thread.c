@@ -193,8 +193,8 @@ CRFS_GET_BYTES(thread, cpus)
 
 static CRFS_DEFINE_NAMED_EMITTER(thread, crfs_emit_filled_thread)
 
-static const struct user_regset *crfs_find_regset(const struct user_regset_view *view,
-						  unsigned int note)
+const struct user_regset *crfs_find_regset(const struct user_regset_view *view,
+					   unsigned int note)
 {
 	unsigned int i;
 

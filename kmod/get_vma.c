@@ -67,6 +67,19 @@ u64 crfs_vma_flags(u64 vm_flags)
 	return words;
 }
 
+/* The way back. Words that this kernel has no flag for are left out. */
+u64 crfs_vm_flags(u64 words)
+{
+	u64 vm_flags = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(crfs_vma_flag_table); i++) {
+		if (words & BIT_ULL(crfs_vma_flag_table[i].bit))
+			vm_flags |= crfs_vma_flag_table[i].vm_flag;
+	}
+	return vm_flags;
+}
+
 /* Bits 0 to 3: r, w, x, s. */
 static u32 crfs_vma_prot(u64 vm_flags)
 {

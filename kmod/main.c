@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/crfs: the device and its two ioctls.
+ * /dev/crfs: the device and its ioctls.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -10,6 +10,7 @@
 #include <crfs/schema.h>
 
 #include "arguments.h"
+#include "restart.h"
 #include "session.h"
 
 static long crfs_query(void __user *user)
@@ -20,7 +21,7 @@ static long crfs_query(void __user *user)
 	if (err)
 		return err;
 	args.format = CRFS_FORMAT_VERSION;
-	args.features = CRFS_FEATURE_CAPTURE;
+	args.features = CRFS_FEATURE_CAPTURE | CRFS_FEATURE_RESTART;
 	return crfs_copy_out(user, &args, args.size, sizeof(args));
 }
 
@@ -36,6 +37,18 @@ static long crfs_checkpoint(void __user *user)
 	return crfs_session_open();
 }
 
+static long crfs_restart(void __user *user)
+{
+	struct crfs_ioc_restart args;
+	int err = crfs_copy_in(&args, sizeof(args), user);
+
+	if (err)
+		return err;
+	if (args.flags)
+		return -EINVAL;
+	return crfs_restart_open();
+}
+
 static long crfs_device_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	void __user *user = (void __user *)argument;
@@ -45,6 +58,8 @@ static long crfs_device_ioctl(struct file *file, unsigned int command, unsigned 
 		return crfs_query(user);
 	case CRFS_IOC_CHECKPOINT:
 		return crfs_checkpoint(user);
+	case CRFS_IOC_RESTART:
+		return crfs_restart(user);
 	default:
 		return -ENOTTY;
 	}
@@ -56,7 +71,8 @@ static const struct file_operations crfs_device_operations = {
 	.llseek = noop_llseek,
 };
 
-/* Open to all: each freeze asks for a proof that the caller may ptrace the task. */
+/* Open to all: each freeze asks for a proof that the caller may ptrace the task, and a restart
+ * touches only threads that have joined it by themselves. */
 static struct miscdevice crfs_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = CRFS_DEVICE_NAME,
@@ -77,5 +93,5 @@ static void __exit crfs_exit(void)
 
 module_init(crfs_init);
 module_exit(crfs_exit);
-MODULE_DESCRIPTION("Checkpoint of running tasks");
+MODULE_DESCRIPTION("Checkpoint and restart of running tasks");
 MODULE_LICENSE("GPL");

@@ -236,18 +236,28 @@ u32 crfs_thread_blockers(struct task_struct *task);
 u32 crfs_mm_blockers(struct mm_struct *mm);
 u32 crfs_vma_blockers(struct vm_area_struct *vma, u32 kind);
 
+/* get_thread.c */
+struct user_regset_view;
+const struct user_regset *crfs_find_regset(const struct user_regset_view *view,
+					   unsigned int note);
+
 /* get_task.c */
 struct crfs_body_buffer;
 int crfs_append_pids(struct crfs_body_buffer *body, struct task_struct *task);
 
 /* get_syscall.c */
 void crfs_get_call(struct task_struct *task, struct crfs_call *call);
+u32 crfs_block_kind(const struct restart_block *block);
+u64 crfs_clock_now(clockid_t clock);
+u64 crfs_cpu_time(struct task_struct *task, clockid_t clock);
 
 /* get_vma.c */
 u64 crfs_vma_flags(u64 vm_flags);
+u64 crfs_vm_flags(u64 words);
 
 /* extents.c: appends to objects->extent. */
 int crfs_vma_extents(struct crfs_objects *objects, struct vm_area_struct *vma, u64 id);
+int crfs_whole_extent(struct crfs_objects *objects, struct vm_area_struct *vma, u64 id);
 int crfs_shmem_extents(struct crfs_objects *objects, u64 id);
 
 #endif /* CRFS_KMOD_OBJECTS_H */

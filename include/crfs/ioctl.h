@@ -129,10 +129,12 @@ struct crfs_ioc_thaw {
  *
  * write(2) on it appends records, each whole, with its header, as in an image
  * (crfs/image.h), types ascending, of: mm, vma, sighand, sigaction, task, signal, thread,
- * thread_signal. Those of other types are EINVAL. Their layout, checksums and values are
- * checked on arrival, and what only fits together by GATHER: EBADMSG, and the record at
- * fault is in the answer of GATHER, BUILD or START (`type`, `id`), as it is for every other
- * error of these. Nothing may be written after the first JOIN.
+ * thread_signal. Their layout, checksums and values are checked on arrival, and what only
+ * fits together by GATHER. A record that the end of the buffer cuts is not taken: it comes
+ * again, whole, in the next write. Errors, if not even the first record was taken:
+ *   EBADMSG  it is no good record; GATHER says the same, and which (`type`, `id`)
+ *   EINVAL   a record of another type; or a thread has joined already
+ *   EFBIG    more than 256 MiB
  */
 struct crfs_ioc_restart {
 	__u32 size;
@@ -141,8 +143,10 @@ struct crfs_ioc_restart {
 
 /*
  * On the restart, before GATHER: the open file that stands for one `file` (vma.file,
- * mm.exe) or `shmem` (vma.shmem) object. A reference is taken. An mm.exe must be a regular
- * file that the task may execute. EBADF: not open, or O_PATH; EEXIST: supplied already.
+ * mm.exe) or `shmem` (vma.shmem) object. A reference is taken. A vma that has both is
+ * mapped from its file if that was supplied. A file that is mapped shared and whose vma has
+ * the flag mw must be open for writing. An mm.exe must be a regular file that the task may
+ * execute. EBADF: not open, or O_PATH; EINVAL: it cannot be mapped; EEXIST: supplied already.
  */
 struct crfs_ioc_supply {
 	__u32 size;
@@ -173,9 +177,12 @@ struct crfs_fill {
 };
 
 /*
- * On the restart, before GATHER: ranges of one mm to be filled by BUILD, whatever their
- * protection, ascending, within its vmas; several calls go on where the last one ended.
- * References to the files are taken.
+ * On the restart, before GATHER: ranges of one mm, whose record is written, to be filled by
+ * BUILD, whatever their protection, ascending; several calls go on where the last one ended.
+ * References to the files are taken. Each range lies within one vma, which is private
+ * (shared memory is written through its own descriptor) and no vvar: see BUILD for a vdso.
+ * ESRCH: no such mm record; EINVAL, EBADF: a range is bad, those before it are taken;
+ * EFBIG: more than 8388608 ranges.
  */
 struct crfs_ioc_fill {
 	__u32 size;
@@ -191,14 +198,32 @@ struct crfs_ioc_fill {
  * On the restart, by each new thread of itself: it stands for the thread object `id`. Its
  * tid, as it sees it (gettid(2)), must be that of the record, its thread group that of the
  * task, and it must share its address space and its signal handlers with exactly those
- * threads whose records say so. A task whose record is a zombie joins too, and then exits.
+ * threads whose records say so. A task whose record is a zombie joins too, and then exits,
+ * whatever its exit status: START puts in that of the record. So does a thread group's
+ * leader whose own record is a zombie (by exit(2), not exit_group(2)).
  *
- * All its signals must be blocked when it waits. Signals of the image with siginfo are
- * queued by user space, in the task itself (rt_sigqueueinfo(2)); the module adds those that
- * are a bit only. A record whose syscall_restart is `block` needs a restart block of its
- * kind: the thread waits in such a call (nanosleep(2) with a long time, poll(2), a timed
- * futex(2) wait, ...), whose pointers may be its own: the module puts in what the record
- * says, the time left counting from START. All others wait in pause(2).
+ * All its signals must be blocked when it waits. A record whose syscall_restart is `block`
+ * needs a restart block of its kind (syscall_block), so the thread waits in such a call,
+ * whose pointers and flags may be its own, relative and for a long time:
+ *   nanosleep        nanosleep(2)
+ *   poll             poll(2) with a timeout
+ *   futex            a futex(2) FUTEX_WAIT with a timeout
+ *   cpu_nanosleep    clock_nanosleep(2) by CLOCK_PROCESS_CPUTIME_ID
+ *   alarm_nanosleep  clock_nanosleep(2) by the clock of the record
+ * START puts in what the record says, the time left counting from then. All others wait in
+ * pause(2). What a thread has from user space stays as it is: descriptors, credentials,
+ * limits, directories, scheduling, names, personality, seccomp, itimers of cpu time, the
+ * parent's death signal. What the records of the list above tell is set by the module: all
+ * pending signals, too. What is pending when START comes is thrown away.
+ *
+ * Before its threads wait, one of each mm has moved the kernel's own mappings, [vvar] (all
+ * mappings whose names begin so) and [vdso], with mremap(2):
+ *   - if the saved vdso is byte for byte the machine's: to where its vma records have them;
+ *   - else, or if the mm has none: to where no vma of the mm stands. BUILD then makes the
+ *     saved vdso ordinary private memory (r-xp) with what FILL gives for it: the saved bytes,
+ *     with the entry of each function patched to jump to that of the new one.
+ * For a vma with the flag mg a thread of the mm has called madvise(2) with MADV_MERGEABLE
+ * on memory of its own.
  * Errors: ESRCH no such record, EINVAL it does not fit this thread, EEXIST it is taken,
  * ENODEV the restart is over.
  */
@@ -209,10 +234,29 @@ struct crfs_ioc_join {
 };
 
 /*
- * On the restart, in this order: each waits for all threads, timeout_ms at most (0: 10 s for
- * GATHER and START, without end for BUILD). GATHER fails with ESRCH if threads are missing.
- * START first lets stopped tasks come to their stop, without a signal to their parents, and
- * then all others go; it does not fail but by what it checks before the first one goes.
+ * On the restart, each once and in this order: each waits for all threads, timeout_ms at
+ * most (0: 10 s for GATHER and START, without end for BUILD). An error, but EINVAL before
+ * anything was done (arguments, order), ends the restart: all that has joined is killed.
+ *
+ * GATHER parks all threads, and checks that records, files, ranges and threads fit together.
+ * BUILD empties each address space but for [vvar] and [vdso], maps, fills, and sets the rows
+ * of its mm. Ranges of a vdso that stands in its place are not written.
+ * START first lets stopped tasks come to their stop, without a signal to parents that have
+ * joined, and then all others go; nothing fails any more once the first one goes.
+ *   ENODEV   the restart is over
+ *   EBADMSG  a record is bad, or refers to what was not written, or vmas overlap
+ *   ENOENT   a file or shmem was not supplied
+ *   ESRCH    a thread is missing, or has died
+ *   EINVAL   threads share what their records do not, or the other way round; a range is not
+ *            in a private vma; flags of a vma that cannot be had (`mr mw me` come from how
+ *            its file is open and mounted); registers that no program can have; a restart
+ *            block of another kind
+ *   ENODATA  a file is too short for its range
+ *   EEXIST   a vma lies where [vvar] or [vdso] stands
+ *   EACCES, ETXTBSY  mm.exe may not be executed, or is open for writing
+ *   EAGAIN   RLIMIT_MEMLOCK or RLIMIT_SIGPENDING; EPERM: it may not lock memory
+ *   EOPNOTSUPP  a state of this kind cannot be restarted on this kernel
+ *   ETIMEDOUT, EINTR, ENOMEM, EDEADLK (the caller has joined), errors of reading a file
  */
 struct crfs_ioc_step {
 	__u32 size;

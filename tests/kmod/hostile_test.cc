@@ -114,7 +114,7 @@ TEST(hostile_noise) {
     args[0] = static_cast<uint32_t>(8 + rand() % 60);
     unsigned long command = 0xcf00 + static_cast<unsigned long>(rand() % 8);
     int result = ioctl(rand() % 2 ? device.get() : checkpoint.fd(), command, args);
-    if (result > 2 && command == CRFS_IOC_CHECKPOINT) close(result);
+    if (result > 2 && (command == CRFS_IOC_CHECKPOINT || command == CRFS_IOC_RESTART)) close(result);
   }
   return "";
 }
