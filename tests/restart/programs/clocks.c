@@ -3,7 +3,6 @@
 // clocks FOLDER: calls into the vdso without end, through the addresses that the C library
 // looked up at its start, until FOLDER/go is there. Then it writes `right` to FOLDER/result if
 // all of them still agree with the system calls that they stand for.
-#define _GNU_SOURCE
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 // closed FILE RESULT: holds FILE open as descriptor 6 and appends a line to it every tenth of
 // a second. When that fails it writes the error's name and how many lines it wrote to RESULT,
 // and ends.
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -7,9 +7,6 @@
 #ifndef CRFS_TESTS_RESTART_STATE_H_
 #define CRFS_TESTS_RESTART_STATE_H_
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
