@@ -57,6 +57,12 @@ static void crfs_restart_end(struct crfs_restart *restart)
 	crfs_joiners_drop(restart);
 }
 
+/* Does it still take what the next steps work on? */
+static bool crfs_is_open(const struct crfs_restart *restart)
+{
+	return restart->step == CRFS_RESTART_OPEN && !restart->underway;
+}
+
 static ssize_t crfs_restart_write(struct kiocb *kiocb, struct iov_iter *iter)
 {
 	struct crfs_restart *restart = kiocb->ki_filp->private_data;
@@ -66,7 +72,7 @@ static ssize_t crfs_restart_write(struct kiocb *kiocb, struct iov_iter *iter)
 		return -EINTR;
 	if (restart->step == CRFS_RESTART_OVER)
 		result = -ENODEV;
-	else if (restart->step != CRFS_RESTART_OPEN || !list_empty(&restart->joiners))
+	else if (!crfs_is_open(restart) || !list_empty(&restart->joiners))
 		result = -EINVAL;
 	else
 		result = crfs_records_write(&restart->records, iter, &restart->fault);
@@ -79,7 +85,7 @@ static long crfs_ioctl_supply(struct crfs_restart *restart, void __user *user)
 	struct crfs_ioc_supply args;
 	int err = crfs_copy_in(&args, sizeof(args), user);
 
-	if (!err && restart->step != CRFS_RESTART_OPEN)
+	if (!err && !crfs_is_open(restart))
 		err = -EINVAL;
 	return err ?: crfs_supply(restart, &args);
 }
@@ -89,7 +95,7 @@ static long crfs_ioctl_shmem(struct crfs_restart *restart, void __user *user)
 	struct crfs_ioc_shmem args;
 	int err = crfs_copy_in(&args, sizeof(args), user);
 
-	if (!err && (args.flags || restart->step != CRFS_RESTART_OPEN))
+	if (!err && (args.flags || !crfs_is_open(restart)))
 		err = -EINVAL;
 	return err ?: crfs_shmem_open(args.length);
 }
@@ -99,7 +105,7 @@ static long crfs_ioctl_fill(struct crfs_restart *restart, void __user *user)
 	struct crfs_ioc_fill args;
 	int err = crfs_copy_in(&args, sizeof(args), user);
 
-	if (!err && restart->step != CRFS_RESTART_OPEN)
+	if (!err && !crfs_is_open(restart))
 		err = -EINVAL;
 	return err ?: crfs_fill(restart, &args);
 }
@@ -109,12 +115,12 @@ static long crfs_ioctl_join(struct crfs_restart *restart, void __user *user)
 	struct crfs_ioc_join args;
 	int err = crfs_copy_in(&args, sizeof(args), user);
 
-	if (!err && (args.flags || restart->step != CRFS_RESTART_OPEN))
+	if (!err && (args.flags || !crfs_is_open(restart)))
 		err = -EINVAL;
 	return err ?: crfs_join(restart, args.id);
 }
 
-/* GATHER, BUILD and START: whatever fails but a bad argument is the end. */
+/* GATHER, BUILD and START: whatever fails is the end, but a bad argument or a signal. */
 static long crfs_ioctl_step(struct crfs_restart *restart, unsigned int command, void __user *user)
 {
 	struct crfs_fault fault = {};
@@ -138,6 +144,9 @@ static long crfs_ioctl_step(struct crfs_restart *restart, unsigned int command, 
 		err = crfs_do_job(restart, CRFS_JOB_BUILD, deadline, &fault);
 	else
 		err = crfs_start(restart, deadline, &fault);
+	if (err == -ERESTARTSYS)
+		return err;
+	restart->underway = false;
 	if (err)
 		crfs_restart_end(restart);
 	else

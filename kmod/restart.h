@@ -53,6 +53,7 @@ struct crfs_restart {
 	struct mutex lock;
 	fl_owner_t holder;		/* the descriptors of who opened it; constant */
 	enum crfs_restart_step step;	/* lock */
+	bool underway;			/* the next step has begun, and was interrupted; lock */
 	struct crfs_records records;	/* lock; constant from the first join on */
 	struct crfs_fault fault;	/* of a record that write(2) refused; lock */
 	struct xarray files;		/* struct file by object id, with a reference; lock; */

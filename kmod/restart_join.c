@@ -204,7 +204,7 @@ static int crfs_settle_joiners(struct crfs_restart *restart, unsigned long deadl
 		err = wait_event_interruptible_timeout(restart->settle,
 						       crfs_has_settled(joiner), 1);
 		if (err < 0)
-			return -EINTR;
+			return err;
 	}
 	memset(fault, 0, sizeof(*fault));
 	return 0;
@@ -217,7 +217,8 @@ static int crfs_settle_joiners(struct crfs_restart *restart, unsigned long deadl
  * @deadline: in jiffies
  * @fault: the object at fault
  *
- * Return: 0; the first error of a builder; -ESRCH if a thread died; -ETIMEDOUT; -EINTR.
+ * Return: 0; the first error of a builder; -ESRCH if a thread died; -ETIMEDOUT;
+ * -ERESTARTSYS: a signal came, and the same again goes on with waiting.
  */
 int crfs_do_job(struct crfs_restart *restart, enum crfs_job job, unsigned long deadline,
 		struct crfs_fault *fault)
@@ -226,11 +227,14 @@ int crfs_do_job(struct crfs_restart *restart, enum crfs_job job, unsigned long d
 	int err;
 
 	lockdep_assert_held(&restart->lock);
-	list_for_each_entry(joiner, &restart->joiners, node) {
-		if (!joiner->zombie)
-			atomic_set_release(&joiner->job, job);
+	if (!restart->underway) {
+		list_for_each_entry(joiner, &restart->joiners, node) {
+			if (!joiner->zombie)
+				atomic_set_release(&joiner->job, job);
+		}
+		wake_up_all(&restart->resume);
+		restart->underway = true;
 	}
-	wake_up_all(&restart->resume);
 	err = crfs_settle_joiners(restart, deadline, fault);
 	if (err)
 		return err;
@@ -243,20 +247,11 @@ int crfs_do_job(struct crfs_restart *restart, enum crfs_job job, unsigned long d
 	return 0;
 }
 
-/**
- * crfs_gather - park all that have joined, and see that they are what the records say
- * @restart: open; its lock is held
- * @deadline: in jiffies
- * @fault: the object at fault
- *
- * Return: 0, or an error as listed in include/crfs/ioctl.h.
- */
-int crfs_gather(struct crfs_restart *restart, unsigned long deadline, struct crfs_fault *fault)
+static int crfs_call_all(struct crfs_restart *restart, struct crfs_fault *fault)
 {
 	struct crfs_joiner *joiner;
 	int err;
 
-	lockdep_assert_held(&restart->lock);
 	*fault = restart->fault;
 	if (fault->type)
 		return -EBADMSG;
@@ -270,6 +265,28 @@ int crfs_gather(struct crfs_restart *restart, unsigned long deadline, struct crf
 	list_for_each_entry(joiner, &restart->joiners, node) {
 		if (!joiner->zombie)
 			crfs_call(joiner);
+	}
+	return 0;
+}
+
+/**
+ * crfs_gather - park all that have joined, and see that they are what the records say
+ * @restart: open; its lock is held
+ * @deadline: in jiffies
+ * @fault: the object at fault
+ *
+ * Return: 0, or an error as listed in include/crfs/ioctl.h; -ERESTARTSYS as crfs_do_job().
+ */
+int crfs_gather(struct crfs_restart *restart, unsigned long deadline, struct crfs_fault *fault)
+{
+	int err;
+
+	lockdep_assert_held(&restart->lock);
+	if (!restart->underway) {
+		err = crfs_call_all(restart, fault);
+		if (err)
+			return err;
+		restart->underway = true;
 	}
 	err = crfs_settle_joiners(restart, deadline, fault);
 	return err ?: crfs_check_joiners(restart, fault);

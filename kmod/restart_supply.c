@@ -210,8 +210,10 @@ static void crfs_space_free(struct crfs_space *space)
 {
 	u64 i;
 
-	for (i = 0; i < space->range_count; i++)
+	for (i = 0; i < space->range_count; i++) {
 		fput(space->ranges[i].file);
+		cond_resched();
+	}
 	kvfree(space->ranges);
 	kvfree(space->vmas);
 	kfree(space);

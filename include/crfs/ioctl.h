@@ -235,8 +235,9 @@ struct crfs_ioc_join {
 
 /*
  * On the restart, each once and in this order: each waits for all threads, timeout_ms at
- * most (0: 10 s for GATHER and START, without end for BUILD). An error, but EINVAL before
- * anything was done (arguments, order), ends the restart: all that has joined is killed.
+ * most (0: 10 s for GATHER and START, without end for BUILD). An error ends the restart: all
+ * that has joined is killed. But EINVAL for bad arguments or the wrong order changes nothing,
+ * and after EINTR, when a signal came, the same call goes on (SA_RESTART does it, too).
  *
  * GATHER parks all threads, and checks that records, files, ranges and threads fit together.
  * BUILD empties each address space but for [vvar] and [vdso], maps, fills, and sets the rows
@@ -256,7 +257,7 @@ struct crfs_ioc_join {
  *   EACCES, ETXTBSY  mm.exe may not be executed, or is open for writing
  *   EAGAIN   RLIMIT_MEMLOCK or RLIMIT_SIGPENDING; EPERM: it may not lock memory
  *   EOPNOTSUPP  a state of this kind cannot be restarted on this kernel
- *   ETIMEDOUT, EINTR, ENOMEM, EDEADLK (the caller has joined), errors of reading a file
+ *   ETIMEDOUT, ENOMEM, EDEADLK (the caller has joined), errors of reading a file
  */
 struct crfs_ioc_step {
 	__u32 size;

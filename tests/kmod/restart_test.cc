@@ -17,11 +17,6 @@
 namespace kmod_test {
 namespace {
 
-void Kill(const Target& target) {
-  kill(target.pid(), SIGKILL);
-  waitpid(target.pid(), nullptr, 0);
-}
-
 TEST(restart_one_thread) {
   Target target([](Target& self) {
     self.Ready();
@@ -29,7 +24,7 @@ TEST(restart_one_thread) {
   });
   Saved saved = Save({target.pid()});
   EXPECT(saved.error.empty(), saved.error);
-  Kill(target);
+  Kill(target.pid());
   uint64_t before = target.beats();
   Restart restart;
   std::string why = restart.Run(saved);
@@ -82,7 +77,7 @@ TEST(restart_threads_with_vectors) {
     Saved saved = Save({target.pid()});
     EXPECT(saved.error.empty(), saved.error);
     EXPECT_EQ(saved.stream.Of(CRFS_TAG_thread).size(), 4u);
-    Kill(target);
+    Kill(target.pid());
     uint64_t before[4];
     for (int n = 0; n < 4; n++) before[n] = shared->rounds[n];
     Restart restart;

@@ -271,6 +271,11 @@ std::string OpenFiles(Saved& saved) {
 
 }  // namespace
 
+void Kill(pid_t pid) {
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+}
+
 Saved Save(const std::vector<pid_t>& pids) {
   Saved saved;
   Checkpoint checkpoint;

@@ -32,8 +32,16 @@ struct Saved {
   }
 };
 
+// Kills a child of the caller, and waits until it is gone.
+void Kill(pid_t pid);
+
 // Takes a checkpoint of all pids, the root first, and thaws them.
 Saved Save(const std::vector<pid_t>& pids);
+
+// Compares every row that a restart restores, of the types that the module restores, and all
+// private memory but what the kernel writes there. Times that pass are left out. Returns
+// one line for each difference.
+std::string Differences(Saved& before, Saved& after);
 
 // A record as an image has it, with its checksums.
 std::string RecordOf(uint32_t type, uint64_t id, const std::string& body);
