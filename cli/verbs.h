@@ -23,6 +23,7 @@ struct Verb {
 
 // Each adds its subcommand to `app`, which must outlive the verb.
 Verb AddCheckpoint(CLI::App& app);
+Verb AddDiff(CLI::App& app);
 Verb AddDoctor(CLI::App& app);
 Verb AddMount(CLI::App& app);
 Verb AddShow(CLI::App& app);

@@ -30,7 +30,7 @@ class TreeLoader {
     for (const ObjectType& type : ObjectTypes()) {
       for (const TreeObject* object : index_.All(type)) AddObject(*object);
     }
-    Recheck(checker_.EndObjects(), "");
+    if (is_whole_) Recheck(checker_.EndObjects(), "");
     for (const ObjectType& type : ObjectTypes()) {
       if (type.Find("pages") == nullptr) continue;
       for (const TreeObject* object : index_.All(type)) AddMemory(*object);
@@ -56,14 +56,16 @@ class TreeLoader {
     absl::StatusOr<std::string> body = builder.Build();
     absl::Status status = body.status();
     if (status.ok()) status = state_->Add(type, object.id, *std::move(body));
+    if (status.ok()) Place(object, state_->objects[type.index].views.back());
     // The rules have been told in terms of files; this is so that none can be forgotten.
-    if (status.ok()) status = checker_.Object(state_->objects[type.index].views.back());
+    if (status.ok() && is_whole_)
+      status = checker_.Object(state_->objects[type.index].views.back());
     Recheck(status, object.path);
-    if (status.ok()) {
-      const ObjectView& view = state_->objects[type.index].views.back();
-      if (state_->PathOf(view) != object.path) {
-        state_->places[{type.tag, object.id}] = object.path;
-      }
+  }
+
+  void Place(const TreeObject& object, const ObjectView& view) {
+    if (is_whole_ && state_->PathOf(view) != object.path) {
+      state_->places[{object.type->tag, object.id}] = object.path;
     }
   }
 
@@ -89,13 +91,16 @@ class TreeLoader {
   }
 
   void Recheck(const absl::Status& status, const std::string& path) {
-    if (!status.ok()) problems_.Add(path, status.message(), ": mend it, or delete it");
+    if (status.ok()) return;
+    problems_.Add(path, status.message(), ": mend it, or delete it");
+    is_whole_ = false;
   }
 
   const TreeIndex& index_;
   LoadedCheckpoint::State* state_;
   ProblemList& problems_;
   ImageChecker checker_;
+  bool is_whole_ = true;  // no object is missing so far
 };
 
 }  // namespace

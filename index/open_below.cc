@@ -25,10 +25,9 @@ absl::StatusOr<UniqueFd> OpenBelow(int directory, const std::string& path, uint6
     if (fd.valid()) return fd;
     if (errno == EINTR || errno == EAGAIN) continue;  // EAGAIN: something was renamed meanwhile
     if (errno == ENOENT) return absl::NotFoundError("there is no such file");
-    if (errno == ELOOP) {
+    if (errno == ELOOP || errno == ENOTDIR) {
       return absl::FailedPreconditionError("is a symbolic link, or lies behind one");
     }
-    if (errno == ENOTDIR) return absl::FailedPreconditionError("is not a directory");
     return absl::ErrnoToStatus(errno, "cannot open");
   }
 }
@@ -41,12 +40,15 @@ absl::StatusOr<UniqueFd> OpenFileBelow(int directory, const std::string& path) {
   if (!fd.ok()) return fd;
   struct stat status;
   if (::fstat(fd->get(), &status) != 0) return absl::ErrnoToStatus(errno, "cannot stat");
-  if (!S_ISREG(status.st_mode)) return absl::FailedPreconditionError("is not a regular file");
+  if (!S_ISREG(status.st_mode))
+    return absl::FailedPreconditionError("is no regular file: put a file in its place");
   return fd;
 }
 
 absl::StatusOr<UniqueFd> OpenDirectoryBelow(int directory, const std::string& path) {
-  return OpenBelow(directory, path, O_DIRECTORY);
+  auto fd = OpenBelow(directory, path, O_DIRECTORY);
+  if (!absl::IsFailedPrecondition(fd.status())) return fd;
+  return absl::FailedPreconditionError("is no directory: put the directory back");
 }
 
 }  // namespace crfs

@@ -78,7 +78,9 @@ absl::StatusOr<std::string> ReadWhole(int directory, const std::string& name) {
   if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot be opened");
   struct stat status;
   if (::fstat(fd.get(), &status) != 0) return absl::ErrnoToStatus(errno, "cannot be read");
-  if (!S_ISREG(status.st_mode)) return absl::FailedPreconditionError("is no regular file");
+  if (!S_ISREG(status.st_mode)) {
+    return absl::FailedPreconditionError("is no regular file: put a file in its place");
+  }
   if (static_cast<uint64_t>(status.st_size) > kTextMax) {
     return absl::ResourceExhaustedError(
         absl::StrCat("is ", status.st_size, " bytes long: no value is longer than ", kTextMax));

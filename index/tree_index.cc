@@ -124,7 +124,9 @@ bool TreeIndex::Register(TreeObject& object, const Row* says) {
 
 void TreeIndex::FindCopies(TreeObject& object) {
   for (TreeFile& file : object.files) {
-    if (file.kind == Kind::kCopy) NameCopy(*file.copy);
+    if (file.kind != Kind::kCopy) continue;
+    NameCopy(*file.copy);
+    if (file.copy->id == 0) file.kind = Kind::kWrong;
   }
   for (const auto& child : object.children) FindCopies(*child);
 }

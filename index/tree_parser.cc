@@ -147,7 +147,7 @@ class Parser {
       listed = *std::move(parsed);
     }
     if (!memory.has_pages) {
-      if (listed.empty()) return;
+      if (listed.empty() || object_.file(pages_row).kind == TreeFile::Kind::kWrong) return;
       context_.problems.Add(object_.PathOf(pages_row), "is missing, and ",
                             context_.problems.Whole(object_.PathOf(pagemap_row)),
                             " lists pages of it: copy it again, or empty that file");
@@ -223,6 +223,11 @@ std::unique_ptr<TreeObject> ParseFolderEntry(WalkContext& context,
     auto object = std::make_unique<TreeObject>(type, path);
     object->name = name;
     return object;
+  }
+  // The root is no folder of objects: what else lies there is somebody's own.
+  if (types.front()->key == Key::kSingle) {
+    context.AddLeftover(path);
+    return nullptr;
   }
   context.problems.Add(path, "is no name of a ", types.front()->name,
                        ": rename it, or take it out of the tree");

@@ -166,11 +166,11 @@ class Checker {
       const std::string path = problems_.Whole(holder->PathOf(shown));
       if (shown.codec == Codec::kRef) {
         problems_.Add(object.PathOf(row), "leads elsewhere than ", path,
-                      ", which it shows: change that one, and delete this");
+                      ", which it shows: the other one counts: delete this, or make it the same");
       } else {
         problems_.Add(object.PathOf(row), "says \"", Shown(shown, file.value), "\", but shows ",
                       path, ", which says \"", Shown(shown, source.value),
-                      "\": change that one, and delete this");
+                      "\": the other one counts: delete this, or make it the same");
       }
     }
   }
