@@ -41,7 +41,7 @@ absl::StatusOr<std::vector<uint32_t>> WriteMemory(const Snapshot& snapshot,
   if (absl::Status status = WriteRecords(snapshot, writer); !status.ok()) return status;
   const absl::StatusOr<uint64_t> begin = writer.BeginData();
   if (!begin.ok()) return begin.status();
-  return CopyInPlace(memory, file.fd(), *begin, progress);
+  return CopyInPlace(memory, file.fd(), *begin, DiskWrites::kLater, progress);
 }
 
 absl::Status WriteMetadata(const Snapshot& snapshot, const std::vector<uint32_t>& checksums,

@@ -2,6 +2,7 @@
 
 #include "index/data_copy.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,8 +39,9 @@ absl::Status WriteAt(int fd, uint64_t offset, absl::string_view bytes) {
 // only make the checksums.
 class Copy {
  public:
-  Copy(const DataSource& source, int fd, uint64_t begin, const CopyProgress& progress)
-      : source_(source), fd_(fd), begin_(begin), progress_(progress) {
+  Copy(const DataSource& source, int fd, uint64_t begin, DiskWrites when,
+       const CopyProgress& progress)
+      : source_(source), fd_(fd), begin_(begin), when_(when), progress_(progress) {
     checksums_.resize((source.size() + CRFS_CHUNK_SIZE - 1) / CRFS_CHUNK_SIZE);
   }
 
@@ -82,12 +84,20 @@ class Copy {
       checksums_[(begin + offset) / CRFS_CHUNK_SIZE] =
           Crc32c(bytes.substr(offset, CRFS_CHUNK_SIZE));
     }
-    return fd_ < 0 ? absl::OkStatus() : WriteAt(fd_, begin_ + begin, bytes);
+    if (fd_ < 0) return absl::OkStatus();
+    if (absl::Status status = WriteAt(fd_, begin_ + begin, bytes); !status.ok()) return status;
+    if (when_ == DiskWrites::kAtOnce) {
+      // Only a hint: the sync at the end is what counts.
+      ::sync_file_range(fd_, static_cast<off_t>(begin_ + begin), static_cast<off_t>(bytes.size()),
+                        SYNC_FILE_RANGE_WRITE);
+    }
+    return absl::OkStatus();
   }
 
   const DataSource& source_;
   const int fd_;
   const uint64_t begin_;
+  const DiskWrites when_;
   const CopyProgress& progress_;
   std::vector<uint32_t> checksums_;  // each chunk is one thread's
   std::atomic<uint64_t> next_ = 0;
@@ -100,13 +110,13 @@ class Copy {
 }  // namespace
 
 absl::StatusOr<std::vector<uint32_t>> CopyInPlace(const DataSource& source, int fd, uint64_t begin,
-                                                  const CopyProgress& progress) {
-  return Copy(source, fd, begin, progress).Run();
+                                                  DiskWrites when, const CopyProgress& progress) {
+  return Copy(source, fd, begin, when, progress).Run();
 }
 
 absl::StatusOr<std::vector<uint32_t>> Checksums(const DataSource& source,
                                                 const CopyProgress& progress) {
-  return Copy(source, -1, 0, progress).Run();
+  return Copy(source, -1, 0, DiskWrites::kLater, progress).Run();
 }
 
 absl::Status CopyInOrder(const DataSource& source, ImageWriter& writer,

@@ -30,10 +30,14 @@ class DataSource {
 // Called by one thread at a time.
 using CopyProgress = std::function<void(uint64_t done, uint64_t total)>;
 
+// When the disk begins to write: as soon as it can, which makes the whole faster; or when the
+// kernel sees fit, so that somebody who waits for the copy alone (a frozen task) waits less.
+enum class DiskWrites { kAtOnce, kLater };
+
 // Writes all of it to the file `fd`, from the offset `begin` on, and returns the checksums of
 // its chunks. The threads have ended when it returns.
 absl::StatusOr<std::vector<uint32_t>> CopyInPlace(const DataSource& source, int fd, uint64_t begin,
-                                                  const CopyProgress& progress);
+                                                  DiskWrites when, const CopyProgress& progress);
 
 // The same piece by piece to a writer whose table of extents is complete.
 absl::Status CopyInOrder(const DataSource& source, ImageWriter& writer,

@@ -44,7 +44,7 @@ absl::Status WriteInPlace(const LoadedCheckpoint::State& state, ImageWriter& wri
                           const CopyProgress& progress) {
   const absl::StatusOr<uint64_t> begin = writer.BeginData();
   if (!begin.ok()) return begin.status();
-  auto checksums = CopyInPlace(LoadedData(&state), fd, *begin, progress);
+  auto checksums = CopyInPlace(LoadedData(&state), fd, *begin, DiskWrites::kAtOnce, progress);
   if (!checksums.ok()) return checksums.status();
   return writer.DataInPlace(*std::move(checksums));
 }
