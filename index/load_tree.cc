@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -84,6 +86,11 @@ class TreeLoader {
     SavedMemory& saved = state_->memory[{object.type->tag, object.id}];
     saved.file = object.PathOf(*object.type->Find("pages"));
     saved.file_size = object.memory.file_size;
+    const std::span<const crfs_extent> all(object.memory.extents);
+    for (size_t i = 0; i < all.size() && is_whole_; i += CRFS_EXTENTS_MAX) {
+      const auto part = all.subspan(i, std::min<size_t>(CRFS_EXTENTS_MAX, all.size() - i));
+      Recheck(checker_.Extents(object.type->tag, object.id, part), saved.file);
+    }
     for (const crfs_extent& extent : object.memory.extents) {
       saved.extents.push_back({extent.offset, extent.length, extent.offset});
       state_->memory_size += extent.length;

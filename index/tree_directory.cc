@@ -49,8 +49,7 @@ DirectoryEntry::Kind KindOf(int directory, const dirent& entry) {
 }  // namespace
 
 absl::StatusOr<std::vector<DirectoryEntry>> ListDirectory(int directory) {
-  // A description of its own: closedir closes it, and its position begins at the start.
-  const int own = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int own = ::fcntl(directory, F_DUPFD_CLOEXEC, 3);  // closedir closes it
   if (own < 0) return absl::ErrnoToStatus(errno, "cannot be listed");
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own), ::closedir);
   if (stream == nullptr) {

@@ -20,7 +20,8 @@ struct DirectoryEntry {
   Kind kind;
 };
 
-// All entries but . and .., in no order. Errors, without a path: as errno has it.
+// All entries but . and .., in no order, of a descriptor that was just opened: its position
+// moves. Errors, without a path: as errno has it.
 absl::StatusOr<std::vector<DirectoryEntry>> ListDirectory(int directory);
 
 // The whole of a file in `directory`. Errors, without a path: FAILED_PRECONDITION that it is

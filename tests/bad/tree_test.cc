@@ -232,6 +232,20 @@ TEST_F(BadTreeTest, Memory) {
   });
 }
 
+TEST_F(BadTreeTest, MoreMemoryThanThereCanBe) {
+  ScratchTree tree;
+  const std::string size = "9223372036854771712";
+  if (!tree.Run(absl::StrCat("truncate -s ", size, " objects/shmem/1/pages"))) {
+    GTEST_SKIP() << "no file can be so long here";
+  }
+  ASSERT_TRUE(tree.Run(absl::StrCat("cd objects/shmem/1; echo ", size, " > size; ",
+                                    "echo 00000000-7ffffffffffff000 > pagemap")));
+  Problems problems;
+  ASSERT_TRUE(LoadedCheckpoint::FromTree(tree.path(), problems).ok());
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("/objects/shmem/1/pages: there are more than 2^62 "
+                                              "bytes of memory")));
+}
+
 TEST_F(BadTreeTest, CopiesThatDiffer) {
   ExpectAll(
       {
