@@ -91,13 +91,16 @@ class Parser {
       return;
     }
     absl::StatusOr<Value> value = ParseText(*shown, *text);
-    if (!value.ok()) return Note(path, value.status());
-    file.value = *std::move(value);
-    file.kind = TreeFile::Kind::kValue;
     // What is not a default has been set: no need to ask.
-    if (context_.may_be_unset && file.value == Value() && row.wire != Wire::kNone &&
-        IsUnset(directory, entry.name)) {
+    const bool may_be_unset =
+        context_.may_be_unset && row.wire != Wire::kNone && (!value.ok() || *value == Value());
+    if (may_be_unset && IsUnset(directory, entry.name)) {
       file.kind = TreeFile::Kind::kUnset;
+    } else if (value.ok()) {
+      file.value = *std::move(value);
+      file.kind = TreeFile::Kind::kValue;
+    } else {
+      Note(path, value.status());
     }
   }
 

@@ -52,9 +52,12 @@ bool IsNeededReference(const ObjectType& type, const Row& row) {
   }
 }
 
-bool IsZombie(const TreeObject& object) {
+// Also if nobody knows: that has been noted, and what follows from it need not be.
+bool MayBeZombie(const TreeObject& object) {
   const TreeObject& task = object.type->tag == CRFS_TAG_thread ? *object.owner : object;
-  return task.type->tag == CRFS_TAG_task && task.Number("state") == CRFS_state_zombie;
+  if (task.type->tag != CRFS_TAG_task) return false;
+  const TreeFile& state = task.file(*task.type->Find("state"));
+  return state.kind != Kind::kValue || state.value.number == CRFS_state_zombie;
 }
 
 std::string Shown(const Row& row, const Value& value) {
@@ -138,7 +141,7 @@ class Checker {
 
   void CheckReference(const TreeObject& object, const Row& row) {
     if (object.file(row).kind != Kind::kMissing || !IsNeededReference(*object.type, row)) return;
-    if (IsZombie(object)) return;
+    if (MayBeZombie(object)) return;
     const ObjectType& target = TargetOf(row);
     std::string advice = absl::StrCat("make it a link to ", target.place, "/",
                                       target.key == Key::kId ? "ID" : "PID");
@@ -228,7 +231,7 @@ class Checker {
         object.children, [&](const auto& child) { return child->type == &thread; });
     const bool has_leader = TreeIndex::FindChild(object, thread, pid) != nullptr;
     // Of a zombie, its first thread is all there can be, and there need not be that.
-    if (!has_leader && (has_threads || !IsZombie(object))) {
+    if (!has_leader && (has_threads || !MayBeZombie(object))) {
       problems_.Add(absl::StrCat(object.path, "/threads/", pid),
                     "is missing: a task has a thread with its pid: copy it again");
     }

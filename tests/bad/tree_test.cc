@@ -113,6 +113,7 @@ TEST_F(BadTreeTest, WhatIsMissing) {
        {"tasks/300/mm: is missing: make it a link to objects/mm/ID"}},
       {"rm tasks/300/threads/300/cred tasks/300/cred",
        {"tasks/300/threads/300/cred: is missing: make it a link to objects/cred/ID"}},
+      {"rm tasks/300/state", {"tasks/300/state: is missing: copy it again, or write it"}},
       {"rm checkpoint/root", {"checkpoint/root: is missing: make it a link to tasks/PID"}},
       {"rm -r tasks/300/threads/300; cd tasks/300; rm -r comm cred sched personality seccomp "
        "no_new_privs",
