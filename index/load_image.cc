@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <utility>
@@ -54,12 +55,20 @@ class Loader : public ImageVisitor {
 absl::StatusOr<LoadedCheckpoint> LoadedCheckpoint::FromImage(const std::string& path) {
   auto state = std::make_unique<State>(path);
   state->is_image = true;
-  state->fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!state->fd.valid()) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
+  // Not to wait for the writer of a fifo.
+  state->fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat status;
+  if (!state->fd.valid() || ::fstat(state->fd.get(), &status) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot open"));
+  }
+  if (!S_ISREG(status.st_mode)) {  // its memory is read later, and more than once
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is no regular file: write the image to a file first"));
+  }
   FdSource source(state->fd.get(), path);
   Loader loader(state.get());
-  const absl::Status status = ReadImage(source, loader, {.skip_data = true});
-  if (!status.ok()) return WithPath(status, path);
+  const absl::Status read = ReadImage(source, loader, {.skip_data = true});
+  if (!read.ok()) return WithPath(read, path);
   return LoadedCheckpoint(std::move(state));
 }
 

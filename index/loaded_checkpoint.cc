@@ -73,8 +73,9 @@ ObjectView LoadedCheckpoint::Get(absl::string_view type, uint64_t id) const {
 
 std::span<const uint64_t> LoadedCheckpoint::Owned(const ObjectType& type, uint64_t owner_id) const {
   const LoadedObjects& objects = state_->objects[type.index];
-  const auto [first, last] = std::ranges::equal_range(
-      objects.views, owner_id, {}, [](const ObjectView& view) { return view.OwnerId(); });
+  const auto owner_of = [](const ObjectView& view) { return view.OwnerId(); };
+  const auto first = std::ranges::lower_bound(objects.views, owner_id, {}, owner_of);
+  const auto last = std::ranges::upper_bound(objects.views, owner_id, {}, owner_of);
   return std::span(objects.ids)
       .subspan(static_cast<size_t>(first - objects.views.begin()),
                static_cast<size_t>(last - first));

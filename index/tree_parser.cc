@@ -156,13 +156,14 @@ class Parser {
                             " lists pages of it: copy it again, or empty that file");
       return;
     }
-    const absl::Status status = ParsePages(directory, size, listed);
+    const absl::Status status = ParsePages(directory, std::string(pages_row.path), size, listed);
     if (!status.ok()) Note(object_.PathOf(pages_row), status);
   }
 
-  absl::Status ParsePages(int directory, uint64_t size, const std::vector<crfs_extent>& listed) {
+  absl::Status ParsePages(int directory, const std::string& name, uint64_t size,
+                          const std::vector<crfs_extent>& listed) {
     TreeMemory& memory = object_.memory;
-    const auto fd = OpenFileBelow(directory, "pages");
+    const auto fd = OpenFileBelow(directory, name);
     if (!fd.ok()) return fd.status();
     struct stat status;
     if (::fstat(fd->get(), &status) != 0) return absl::ErrnoToStatus(errno, "cannot be read");

@@ -174,6 +174,9 @@ TEST_F(LoadedCheckpointTest, ErrorsNameTheFile) {
               HasSubstr(folder_ / "text: it is not a crfs image"));
   EXPECT_THAT(std::string(LoadedCheckpoint::FromImage(folder_ / "none").status().message()),
               HasSubstr(folder_ / "none: cannot open"));
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(LoadedCheckpoint::FromImage(folder_ / "pipe").status().message(),
+            folder_ / "pipe: is no regular file: write the image to a file first");
   const absl::Status written = WriteCheckpoint(Load(), folder_ / "none/copy");
   EXPECT_THAT(std::string(written.message()), HasSubstr(folder_ / "none/copy: cannot create"));
 }
