@@ -5,80 +5,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <string>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "index/index.h"
-#include "index/loaded_checkpoint.h"
-#include "index/tree.h"
-#include "tests/generate/generate.h"
 #include "tests/generate/write_tree.h"
+#include "tests/property/tree_home.h"
 
 namespace crfs {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class RoundTripTest : public ::testing::Test {
- protected:
-  RoundTripTest() {
-    // In memory if possible: trees are thousands of small files.
-    const bool in_memory = ::access("/dev/shm", W_OK) == 0;
-    std::string path =
-        (in_memory ? std::string("/dev/shm") : ::testing::TempDir()) + "/round-trip-XXXXXX";
-    EXPECT_NE(::mkdtemp(path.data()), nullptr);
-    home_ = path;
-  }
-  ~RoundTripTest() override { fs::remove_all(home_); }
-
-  std::string Path(const std::string& name) const { return home_ + "/" + name; }
-
-  void Generate(const GenerateOptions& options) {
-    StringSink sink(&image_);
-    ASSERT_TRUE(GenerateImage(options, sink).ok());
-    std::ofstream(Path("image"), std::ios::binary) << image_;
-    auto index = Index::Open(Path("image"), {.directory = Path("index")});
-    ASSERT_TRUE(index.ok()) << index.status();
-    index_ = *std::move(index);
-    tree_ = std::make_unique<Tree>(index_.get(), TreeOptions{});
-  }
-
-  // Whether the tree below Path("tree") is the image.
-  ::testing::AssertionResult IsTheImage() const {
-    Problems problems;
-    const auto loaded = LoadedCheckpoint::FromTree(Path("tree"), problems);
-    if (!loaded.ok()) return ::testing::AssertionFailure() << loaded.status();
-    if (!problems.empty()) {
-      return ::testing::AssertionFailure() << absl::StrJoin(problems, "\n");
-    }
-    if (!loaded->leftovers().empty()) {
-      return ::testing::AssertionFailure() << absl::StrJoin(loaded->leftovers(), "\n");
-    }
-    const absl::Status status = WriteCheckpoint(*loaded, Path("again"));
-    if (!status.ok()) return ::testing::AssertionFailure() << status;
-    if (ReadFile(Path("again")) == image_) return ::testing::AssertionSuccess();
-    return ::testing::AssertionFailure() << "the image differs";
-  }
-
-  std::string home_;
-  std::string image_;
-  std::unique_ptr<Index> index_;
-  std::unique_ptr<Tree> tree_;
-};
+using RoundTripTest = TreeHome;
 
 struct Copy {
   const char* name;
@@ -101,7 +40,6 @@ TEST_P(EachCopy, IsTheIdentity) {
   for (const GenerateOptions& options : all) {
     // Each object would be there many times.
     if (!GetParam().options.links && options.objects > 0) continue;
-    image_.clear();
     Generate(options);
     const absl::Status written = WriteTree(*tree_, Path("tree"), GetParam().options);
     ASSERT_TRUE(written.ok()) << written;
