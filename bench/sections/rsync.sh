@@ -30,10 +30,10 @@ section_rsync() {
 
 copy_once() { # WAY WORKERS
     local from=$work/ext4
-    rm -rf "$work/copy" "$work/new"
+    rm -rf "$work/copy"
     mkdir "$work/copy"
     [[ $1 != out ]] || from=$work/mnt
-    [[ $1 != in ]] || "$crfs" mount --new --index "$work/new" "$work/copy" >&2
+    [[ $1 != in ]] || "$crfs" mount --new "$work/copy" >&2
     # The caches of who is read from are warm: it is the copying that is measured.
     find "$from" -type f -size -8k -exec cat {} + >/dev/null
     seconds rsync_by "$2" "$from" "$work/copy"
