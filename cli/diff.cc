@@ -38,6 +38,9 @@ std::optional<LoadedCheckpoint> LoadForDiff(const std::string& path) {
   if (!loaded.ok()) PrintTrouble(loaded.status().message());
   for (const std::string& problem : problems) PrintTrouble(problem);
   if (!loaded.ok() || !problems.empty()) return std::nullopt;
+  for (const std::string& path : loaded->leftovers()) {
+    PrintTrouble(path + ": is no file of a tree: it is left out");
+  }
   return *std::move(loaded);
 }
 

@@ -90,6 +90,15 @@ TEST_F(RoundTripTest, OneChangedFileIsThatChange) {
   EXPECT_EQ(mounted.out, "");
 }
 
+TEST_F(RoundTripTest, LeftoversAreNamedAndCountForNothing) {
+  ASSERT_TRUE(Copied("cp -a $from/. $to/ && touch $to/tasks/300/.comm.aB3dE6"));
+  const CommandResult diff = RunScript(absl::StrCat("crfs diff ", image(), " ", copy()));
+  EXPECT_EQ(diff.status, 0);
+  EXPECT_EQ(diff.out, "");
+  EXPECT_EQ(diff.err, absl::StrCat("crfs: ", copy(), "/tasks/300/.comm.aB3dE6: is no file of a ",
+                                   "tree: it is left out\n"));
+}
+
 TEST_F(RoundTripTest, AProblemIsTroubleForDiff) {
   ASSERT_TRUE(Copied("cp -a $from/. $to/ && rm $to/tasks/300/threads/300/regs/rip"));
   const CommandResult diff = RunScript(absl::StrCat("crfs diff ", image(), " ", copy()));
