@@ -4,19 +4,21 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/vfs.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
+#include <fstream>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "crfs/image.h"
 #include "index/unique_fd.h"
 
@@ -113,10 +115,22 @@ bool IsUnset(int directory, const std::string& name) {
   return ::lgetxattr(path.c_str(), "user.crfs.unset", nullptr, 0) >= 0;
 }
 
-bool MayBeUnset(int directory) {
-  struct statfs status;
-  return ::fstatfs(directory, &status) == 0 && status.f_type == FUSE_SUPER_MAGIC &&
-         (status.f_flags & ST_RDONLY) == 0;
+CrfsMount FindCrfsMount(int directory) {
+  struct stat status;
+  struct statvfs file_system;
+  if (::fstat(directory, &status) != 0 || ::fstatvfs(directory, &file_system) != 0) {
+    return CrfsMount::kNone;
+  }
+  const std::string device = absl::StrCat(major(status.st_dev), ":", minor(status.st_dev));
+  std::ifstream table("/proc/self/mountinfo");
+  for (std::string line; std::getline(table, line);) {
+    // "36 35 0:52 / /mnt ro,nosuid shared:1 - fuse.crfs job.crfs ro,..." (proc(5))
+    const std::vector<absl::string_view> fields = absl::StrSplit(line, absl::MaxSplits(' ', 3));
+    if (fields.size() < 4 || fields[2] != device) continue;
+    if (!absl::StrContains(fields[3], " - fuse.crfs ")) return CrfsMount::kNone;
+    return (file_system.f_flag & ST_RDONLY) != 0 ? CrfsMount::kReadOnly : CrfsMount::kWritable;
+  }
+  return CrfsMount::kNone;
 }
 
 }  // namespace crfs

@@ -35,8 +35,10 @@ absl::StatusOr<std::string> ReadLinkIn(int directory, const std::string& name);
 // Whether crfs has made the file and nobody has given it a value (user.crfs.unset).
 bool IsUnset(int directory, const std::string& name);
 
-// Whether a directory is in a file system in which IsUnset can be true at all.
-bool MayBeUnset(int directory);
+// What crfs itself vouches for: of a mount that cannot be written, that every file is as it
+// was made. Elsewhere, nothing.
+enum class CrfsMount { kNone, kReadOnly, kWritable };
+CrfsMount FindCrfsMount(int directory);
 
 }  // namespace crfs
 

@@ -92,8 +92,8 @@ class Parser {
     }
     absl::StatusOr<Value> value = ParseText(*shown, *text);
     // What is not a default has been set: no need to ask.
-    const bool may_be_unset =
-        context_.may_be_unset && row.wire != Wire::kNone && (!value.ok() || *value == Value());
+    const bool may_be_unset = context_.mount == CrfsMount::kWritable && row.wire != Wire::kNone &&
+                              (!value.ok() || *value == Value());
     if (may_be_unset && IsUnset(directory, entry.name)) {
       file.kind = TreeFile::Kind::kUnset;
     } else if (value.ok()) {
@@ -158,6 +158,7 @@ class Parser {
     }
     const absl::Status status = ParsePages(directory, std::string(pages_row.path), size, listed);
     if (!status.ok()) Note(object_.PathOf(pages_row), status);
+    memory.pagemap.reset();
   }
 
   absl::Status ParsePages(int directory, const std::string& name, uint64_t size,
@@ -174,13 +175,17 @@ class Parser {
           absl::StrCat("is ", memory.file_size, " bytes long, but its memory is ", wanted,
                        ": make it that long (truncate -s ", wanted, ")"));
     }
+    // To search each hole would take long, and to no end.
+    if (context_.mount == CrfsMount::kReadOnly && memory.pagemap.has_value()) {
+      memory.extents = listed;
+      return absl::OkStatus();
+    }
     // Only what nothing else stands behind can be all zeros without being saved.
     const bool keep_zeros = !memory.pagemap.has_value() && object_.type->key == Key::kRange &&
                             (IsThere("file") || IsThere("shmem"));
     auto found = FindPages(fd->get(), memory.file_size, listed, keep_zeros);
     if (!found.ok()) return found.status();
     memory.extents = Unite(listed, *found);
-    memory.pagemap.reset();
     return absl::OkStatus();
   }
 

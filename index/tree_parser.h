@@ -17,7 +17,7 @@ namespace crfs {
 
 // What all of a walk's threads share. Any thread.
 struct WalkContext {
-  WalkContext(int r, bool u, ProblemList& p) : root(r), may_be_unset(u), problems(p) {}
+  WalkContext(int r, ProblemList& p) : root(r), mount(FindCrfsMount(r)), problems(p) {}
 
   void AddLeftover(std::string path) {
     const MutexLock lock(&mutex);
@@ -25,8 +25,8 @@ struct WalkContext {
   }
 
   static constexpr size_t kLeftoversMax = 1000;
-  const int root;           // descriptor of the tree's directory
-  const bool may_be_unset;  // whether files have to be asked
+  const int root;         // descriptor of the tree's directory
+  const CrfsMount mount;  // whether the tree is one
   ProblemList& problems;
   Mutex mutex;
   std::vector<std::string> leftovers ABSL_GUARDED_BY(mutex);

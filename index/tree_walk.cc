@@ -23,7 +23,7 @@ constexpr char kViews[] = ".views";
 // can come.
 class Walk {
  public:
-  Walk(int root, ProblemList& problems) : context_(root, MayBeUnset(root), problems) {}
+  Walk(int root, ProblemList& problems) : context_(root, problems) {}
 
   absl::StatusOr<WalkedTree> Run() {
     const auto entries = ListDirectory(context_.root);
