@@ -119,7 +119,7 @@ absl::StatusOr<LoadedCheckpoint> LoadedCheckpoint::FromTree(const std::string& d
   if (!state->fd.valid()) {
     return absl::ErrnoToStatus(errno, absl::StrCat(directory, ": cannot open"));
   }
-  ProblemList list(directory);
+  ProblemList list(state->path);
   absl::StatusOr<WalkedTree> tree = WalkTree(state->fd.get(), list);
   if (!tree.ok()) {
     return absl::Status(tree.status().code(),

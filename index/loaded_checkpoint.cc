@@ -24,6 +24,11 @@ const ObjectType& TypeNamed(absl::string_view name) {
   return *type;
 }
 
+std::string WithoutSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 }  // namespace
 
 LoadedCheckpoint::LoadedCheckpoint(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -117,8 +122,10 @@ absl::Status LoadedCheckpoint::VerifyMemory(const Progress& progress) const {
 
 // ---- State --------------------------------------------------------------------------------
 
-LoadedCheckpoint::State::State(std::string from)
-    : path(std::move(from)), objects(ObjectTypes().size()) {}
+// Messages add names to it.
+LoadedCheckpoint::State::State(std::string from) : path(WithoutSlashes(std::move(from))) {
+  objects.resize(ObjectTypes().size());
+}
 
 absl::Status LoadedCheckpoint::State::Add(const ObjectType& type, uint64_t id, std::string body) {
   LoadedObjects& all = objects[type.index];

@@ -72,7 +72,7 @@ class LoadedCheckpoint {
   LoadedCheckpoint& operator=(LoadedCheckpoint&&) noexcept;
   ~LoadedCheckpoint();
 
-  const std::string& path() const;  // as it was given
+  const std::string& path() const;  // as it was given, without slashes at its end
   bool is_image() const;
 
   // Ids of all objects of a type, ascending.

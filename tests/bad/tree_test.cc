@@ -284,6 +284,14 @@ TEST_F(BadTreeTest, EveryProblemIsToldAtOnce) {
                           StartsWith("objects/pipe/1/capacity: expected")));
 }
 
+TEST_F(BadTreeTest, ASlashAtTheEndIsNotTwo) {
+  ScratchTree tree;
+  ASSERT_TRUE(tree.Run("rm objects/cred/1/uid"));
+  Problems problems;
+  ASSERT_TRUE(LoadedCheckpoint::FromTree(tree.path() + "//", problems).ok());
+  EXPECT_THAT(problems, ElementsAre(StartsWith(tree.path() + "/objects/cred/1/uid: is missing")));
+}
+
 TEST_F(BadTreeTest, AThousandProblemsAreNot) {
   ScratchTree tree;
   const auto problems =

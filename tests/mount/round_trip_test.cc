@@ -17,7 +17,7 @@ class RoundTripTest : public MountTest {
   void SetUp() override {
     MountTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    GenerateAndMount({.tasks = 5, .memory = 9 << 20});
+    GenerateAndMount({.tasks = 4, .memory = 2 << 20});
   }
 
   std::string copy() const { return home() + "/copy"; }
