@@ -29,13 +29,8 @@ uint64_t KeyOf(const TreeObject& object) { return object.name.has_value() ? obje
 TreeIndex::TreeIndex(WalkedTree& tree, ProblemList& problems)
     : problems_(problems), by_id_(ObjectTypes().size()), all_(ObjectTypes().size()) {
   NameObjects(tree);
-  // Copies of what stands nowhere else take its place, so this list grows.
-  for (size_t type = 0; type < all_.size(); ++type) {
-    std::ranges::sort(all_[type], {}, &TreeObject::id);
-  }
-  for (const auto& objects : std::vector<std::vector<TreeObject*>>(all_)) {
-    for (TreeObject* object : objects) FindCopies(*object);
-  }
+  // Of the objects in their places: a copy of what has no other place is added to all_.
+  for (const auto& object : tree.objects) FindCopies(*object);
   for (auto& objects : all_) {
     std::ranges::sort(objects, {}, &TreeObject::id);
     for (TreeObject* object : objects) ResolveLinks(*object);
