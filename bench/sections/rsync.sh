@@ -3,7 +3,7 @@
 # files copied from ext4 to ext4.
 
 section_rsync() {
-    local tasks=60 workers=(1 2 4 8) runs=3 count run way
+    local tasks=30 workers=(1 2 4 8) runs=3 count run way
     [[ -z $quick ]] || tasks=8 runs=1
     "$build/bench/generate" "$work/image" "$tasks" 0 $((16 << 20))
     mount_crfs "$work/image" "$work/mnt"
