@@ -279,6 +279,16 @@ static inline void crfs_set_restore_sigmask(struct task_struct *task, bool resto
 #endif
 }
 
+/* Since 6.16 the inode of epoll, io_uring and their like looks like a regular file's. */
+static inline bool crfs_is_anon_file(const struct file *file)
+{
+#ifdef IS_ANON_FILE
+	return IS_ANON_FILE(file_inode(file));
+#else
+	return false;
+#endif
+}
+
 /* -EINVAL for a length that this kernel does not write. */
 static inline int crfs_set_rseq(struct task_struct *task, u64 address, u32 length, u32 signature)
 {

@@ -62,6 +62,8 @@ static int crfs_settle(struct crfs_group *task, unsigned long deadline, u32 *tid
 	while ((thread = crfs_first_unsettled(task))) {
 		if (crfs_is_exiting(task->leader))
 			return -ESRCH;
+		if (READ_ONCE(task->session->ending))
+			return -EINTR;
 		if (time_after(jiffies, deadline)) {
 			*tid = task_pid_vnr(thread->task);
 			return -ETIMEDOUT;
@@ -85,10 +87,33 @@ static int crfs_settle(struct crfs_group *task, unsigned long deadline, u32 *tid
 	return 0;
 }
 
+/* A native one. Its stack lasts while it stands and the siglock is held. */
+static int crfs_check_native(struct crfs_member *thread)
+{
+	struct task_struct *task = thread->task;
+	struct sighand_struct *sighand;
+	enum crfs_standing standing;
+	unsigned long flags;
+	int err = -ESRCH;
+
+	sighand = crfs_lock_sighand(task, &flags);
+	if (!sighand)
+		return -ESRCH;
+	standing = crfs_thread_standing(thread);
+	if (standing == CRFS_STANDS_PARKED || standing == CRFS_STANDS_STOPPED)
+		err = task_pt_regs(task)->cs != __USER_CS || test_tsk_thread_flag(task, TIF_ADDR32)
+			      ? -EOPNOTSUPP : 0;
+	else if (standing == CRFS_STANDS_NOT)
+		err = -EAGAIN;
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+	return err;
+}
+
 /* Is what stands now what the caller gave its proof for, and of a kind that can be saved? */
 static int crfs_check_frozen(struct crfs_group *task, u32 *tid)
 {
 	struct crfs_member *thread;
+	int err;
 
 	if (crfs_is_exiting(task->leader))
 		return -ESRCH;
@@ -100,9 +125,11 @@ static int crfs_check_frozen(struct crfs_group *task, u32 *tid)
 			return -EPERM;
 		if (crfs_is_worker(thread->task))
 			continue;
-		if (task_pt_regs(thread->task)->cs != __USER_CS ||
-		    test_tsk_thread_flag(thread->task, TIF_ADDR32))
-			return -EOPNOTSUPP;
+		/* Stopped before, and on its way to where it parks. */
+		while ((err = crfs_check_native(thread)) == -EAGAIN && !crfs_thread_settle(thread))
+			;
+		if (err)
+			return err == -EAGAIN ? -ESRCH : err;
 	}
 	*tid = 0;
 	return 0;
@@ -122,6 +149,8 @@ static int crfs_freeze_threads(struct crfs_group *task, unsigned long deadline, 
 			return err;
 		if (!added)
 			break;
+		if (READ_ONCE(task->session->ending))
+			return -EINTR;
 		/* A group that clones without end is looked at without end, but for this. */
 		if (time_after(jiffies, deadline)) {
 			*tid = task_pid_vnr(task->leader);
@@ -146,6 +175,8 @@ static int crfs_freeze_zombie(struct crfs_group *task, unsigned long deadline, u
 		if (!crfs_is_exiting(leader) && !(READ_ONCE(leader->flags) & PF_EXITING))
 			return -EPERM;
 		*tid = task_pid_vnr(leader);
+		if (READ_ONCE(task->session->ending))
+			return -EINTR;
 		if (time_after(jiffies, deadline))
 			return -ETIMEDOUT;
 		if (schedule_timeout_interruptible(1) && signal_pending(current))

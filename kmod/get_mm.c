@@ -9,6 +9,7 @@
 #include <linux/sched/mm.h>
 #include <linux/userfaultfd_k.h>
 #include <linux/mempolicy.h>
+#include <linux/pkeys.h>
 
 #include "emit.h"
 
@@ -20,6 +21,11 @@ u32 crfs_mm_blockers(struct mm_struct *mm)
 		blockers |= BIT(CRFS_blockers_ldt);
 	if (test_bit(MMF_HAS_UPROBES, &mm->flags))
 		blockers |= BIT(CRFS_blockers_uprobes);
+#ifdef CONFIG_X86_INTEL_MEMORY_PROTECTION_KEYS
+	/* Key 0 is everybody's. A mapping that can only be executed takes one, too. */
+	if (mm->context.pkey_allocation_map & ~1)
+		blockers |= BIT(CRFS_blockers_pkeys);
+#endif
 	return blockers;
 }
 
@@ -38,6 +44,9 @@ u32 crfs_vma_blockers(struct vm_area_struct *vma, u32 kind)
 	if (vma->vm_policy)
 		blockers |= BIT(CRFS_blockers_mempolicy);
 #endif
+	/* It keeps its key when that is freed. */
+	if (vma_pkey(vma))
+		blockers |= BIT(CRFS_blockers_pkeys);
 	/* The ring of an io_setup(2) context is mapped. */
 	if (vma->vm_file && !strcmp(file_inode(vma->vm_file)->i_sb->s_type->name, "aio"))
 		blockers |= BIT(CRFS_blockers_aio);

@@ -89,13 +89,16 @@ static u32 crfs_task_state(const struct crfs_group *task)
 	return CRFS_state_running;
 }
 
-/* As wait(2) gives it: the group's, if the group ended as one. */
+/*
+ * As wait(2) gives it: the group's, if the group ended as one. Of a stopped one it is the
+ * signal, until its parent has asked.
+ */
 static u32 crfs_exit_code(const struct crfs_group *task)
 {
 	const struct signal_struct *signal = task->leader->signal;
 
 	if (task->mm)
-		return 0;
+		return signal->flags & SIGNAL_STOP_STOPPED ? signal->group_exit_code : 0;
 	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code
 						 : task->leader->exit_code;
 }

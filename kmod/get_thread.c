@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "emit.h"
+#include "keyring.h"
 #include "session.h"
 
 /* Of what is set by a thread and used in the kernel alone. */
@@ -42,8 +43,8 @@ static u32 crfs_kernel_blockers(struct task_struct *task)
 		blockers |= BIT(CRFS_blockers_perf);
 	rcu_read_lock();
 	cred = __task_cred(task);
-	/* A session keyring comes with every login and is shared; these are a task's own. */
-	if (cred->thread_keyring || cred->process_keyring)
+	if (cred->thread_keyring || cred->process_keyring ||
+	    crfs_has_own_session_keyring(cred))
 		blockers |= BIT(CRFS_blockers_keyrings);
 	rcu_read_unlock();
 	return blockers;
@@ -72,6 +73,7 @@ static u32 crfs_machine_blockers(struct task_struct *task)
 	return blockers;
 }
 
+/* The siglock is held, and the thread stands: its stack is looked at. */
 u32 crfs_thread_blockers(struct task_struct *task)
 {
 	if (task->exit_state)
@@ -205,37 +207,66 @@ const struct user_regset *crfs_find_regset(const struct user_regset_view *view,
 	return NULL;
 }
 
-/* The thread does not run: its registers are where the last switch put them. */
-static int crfs_get_registers(struct task_struct *task, struct user_regs_struct *regs, void **fpu,
-			      size_t *fpu_size)
+/* Its registers are where the last switch put them. */
+static int crfs_get_registers(struct task_struct *task, struct crfs_thread_source *thread,
+			      struct user_regs_struct *regs, void *fpu, struct crfs_call *call)
 {
 	const struct user_regset_view *view = task_user_regset_view(task);
 	const struct user_regset *general = crfs_find_regset(view, NT_PRSTATUS);
 	const struct user_regset *extended = crfs_find_regset(view, NT_X86_XSTATE);
-	size_t size;
 	int count;
 
-	if (!general || !extended)
+	if (!general || !extended || extended->n * extended->size != thread->fpu_size)
 		return -EOPNOTSUPP;
 	count = regset_get(task, general, sizeof(*regs), regs);
 	if (count < 0)
 		return count;
-	size = extended->n * extended->size;
-	*fpu = kvzalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!*fpu)
-		return -ENOMEM;
-	count = regset_get(task, extended, size, *fpu);
+	count = regset_get(task, extended, thread->fpu_size, fpu);
 	if (count < 0)
 		return count;
-	*fpu_size = count;
+	thread->fpu_size = count;
+	crfs_get_call(task, call);
 	return 0;
 }
 
-/* Emits a thread as it stands now. */
+/*
+ * Its stack, where the registers are, lasts while it stands and the siglock is held: it has to
+ * take that before it can end, whoever kills it.
+ */
+static int crfs_read_standing(struct crfs_thread_source *thread, struct user_regs_struct *regs,
+			      void *fpu, struct crfs_call *call)
+{
+	struct task_struct *task = thread->thread->task;
+	struct sighand_struct *sighand;
+	enum crfs_standing standing;
+	unsigned long flags;
+	int err = -EAGAIN;
+
+	sighand = crfs_lock_sighand(task, &flags);
+	if (!sighand)
+		return -EAGAIN;
+	standing = crfs_thread_standing(thread->thread);
+	if (standing == CRFS_STANDS_PARKED || standing == CRFS_STANDS_STOPPED) {
+		thread->blockers = crfs_thread_blockers(task);
+		err = crfs_is_worker(task) ? 0 : crfs_get_registers(task, thread, regs, fpu, call);
+	}
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+	return err;
+}
+
+/* How long an xsave area is: for all tasks of this kind the same. */
+static size_t crfs_fpu_size(void)
+{
+	const struct user_regset *extended =
+		crfs_find_regset(task_user_regset_view(current), NT_X86_XSTATE);
+
+	return extended ? extended->n * extended->size : 0;
+}
+
+/* Emits a thread as it stands now. -EAGAIN: it does no longer. */
 static int crfs_emit_standing(struct crfs_emitter *emitter, u64 id,
 			      struct crfs_thread_source *thread)
 {
-	struct task_struct *task = thread->thread->task;
 	struct user_regs_struct regs = {};
 	struct crfs_call call = { .nr = -1 };
 	void *fpu = NULL;
@@ -243,12 +274,15 @@ static int crfs_emit_standing(struct crfs_emitter *emitter, u64 id,
 
 	thread->regs = &regs;
 	thread->call = &call;
+	thread->blockers = 0;
 	thread->fpu_size = 0;
-	thread->blockers = crfs_thread_blockers(task);
-	if (thread->state != CRFS_state_zombie && !crfs_is_worker(task)) {
-		err = crfs_get_registers(task, &regs, &fpu, &thread->fpu_size);
-		crfs_get_call(task, &call);
+	if (thread->state != CRFS_state_zombie) {
+		thread->fpu_size = crfs_fpu_size();
+		fpu = kvzalloc(thread->fpu_size, GFP_KERNEL_ACCOUNT);
+		err = fpu ? crfs_read_standing(thread, &regs, fpu, &call) : -ENOMEM;
 	}
+	if (crfs_is_worker(thread->thread->task))
+		thread->fpu_size = 0;
 	thread->fpu = fpu;
 	if (!err)
 		err = crfs_emit_filled_thread(emitter, id, thread);
@@ -281,7 +315,9 @@ CRFS_DECLARE_EMITTER(thread)
 			       standing == CRFS_STANDS_STOPPED ? CRFS_state_stopped :
 			       CRFS_state_running;
 		err = crfs_emit_standing(emitter, id, &thread);
-		if (err || (crfs_thread_standing(from->thread) == standing &&
+		if (err && err != -EAGAIN)
+			return err;
+		if (!err && (crfs_thread_standing(from->thread) == standing &&
 			    READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw) == switches))
 			return err;
 		crfs_stream_rewind(emitter->stream, &before);

@@ -24,8 +24,8 @@ static struct crfs_restart *crfs_restart_create(void)
 	kref_init(&restart->ref);
 	mutex_init(&restart->lock);
 	restart->holder = current->files;
-	xa_init(&restart->files);
-	xa_init(&restart->shmems);
+	xa_init_flags(&restart->files, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&restart->shmems, XA_FLAGS_ACCOUNT);
 	INIT_LIST_HEAD(&restart->joiners);
 	init_waitqueue_head(&restart->settle);
 	init_waitqueue_head(&restart->resume);
@@ -57,93 +57,30 @@ static void crfs_restart_end(struct crfs_restart *restart)
 	crfs_joiners_drop(restart);
 }
 
-/* Does it still take what the next steps work on? */
-static bool crfs_is_open(const struct crfs_restart *restart)
-{
-	return restart->step == CRFS_RESTART_OPEN && !restart->underway;
-}
-
 static ssize_t crfs_restart_write(struct kiocb *kiocb, struct iov_iter *iter)
 {
-	struct crfs_restart *restart = kiocb->ki_filp->private_data;
-	ssize_t result;
-
-	if (mutex_lock_interruptible(&restart->lock))
-		return -EINTR;
-	if (restart->step == CRFS_RESTART_OVER)
-		result = -ENODEV;
-	else if (!crfs_is_open(restart) || !list_empty(&restart->joiners))
-		result = -EINVAL;
-	else
-		result = crfs_records_write(&restart->records, iter, &restart->fault);
-	mutex_unlock(&restart->lock);
-	return result;
-}
-
-static long crfs_ioctl_supply(struct crfs_restart *restart, void __user *user)
-{
-	struct crfs_ioc_supply args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (!err && !crfs_is_open(restart))
-		err = -EINVAL;
-	return err ?: crfs_supply(restart, &args);
-}
-
-static long crfs_ioctl_shmem(struct crfs_restart *restart, void __user *user)
-{
-	struct crfs_ioc_shmem args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (!err && (args.flags || !crfs_is_open(restart)))
-		err = -EINVAL;
-	return err ?: crfs_shmem_open(args.length);
-}
-
-static long crfs_ioctl_fill(struct crfs_restart *restart, void __user *user)
-{
-	struct crfs_ioc_fill args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (!err && !crfs_is_open(restart))
-		err = -EINVAL;
-	return err ?: crfs_fill(restart, &args);
-}
-
-static long crfs_ioctl_join(struct crfs_restart *restart, void __user *user)
-{
-	struct crfs_ioc_join args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (!err && (args.flags || !crfs_is_open(restart)))
-		err = -EINVAL;
-	return err ?: crfs_join(restart, args.id);
+	return crfs_records_write(kiocb->ki_filp->private_data, iter);
 }
 
 /* GATHER, BUILD and START: whatever fails is the end, but a bad argument or a signal. */
-static long crfs_ioctl_step(struct crfs_restart *restart, unsigned int command, void __user *user)
+static int crfs_step(struct crfs_restart *restart, unsigned int command,
+		     const struct crfs_ioc_step *args, struct crfs_fault *fault)
 {
-	struct crfs_fault fault = {};
-	struct crfs_ioc_step args;
 	unsigned long deadline;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-	u32 size = args.size;
-	int out;
+	int err;
 
-	if (err)
-		return err;
-	if (args.flags || restart->step != command - CRFS_IOC_GATHER + CRFS_RESTART_OPEN)
+	if (args->flags || restart->step != command - CRFS_IOC_GATHER + CRFS_RESTART_OPEN)
 		return -EINVAL;
-	if (!args.timeout_ms && command == CRFS_IOC_BUILD)
+	if (!args->timeout_ms && command == CRFS_IOC_BUILD)
 		deadline = jiffies + MAX_JIFFY_OFFSET;
 	else
-		deadline = jiffies + msecs_to_jiffies(args.timeout_ms ?: CRFS_STEP_TIMEOUT_MS);
+		deadline = jiffies + msecs_to_jiffies(args->timeout_ms ?: CRFS_STEP_TIMEOUT_MS);
 	if (command == CRFS_IOC_GATHER)
-		err = crfs_gather(restart, deadline, &fault);
+		err = crfs_gather(restart, deadline, fault);
 	else if (command == CRFS_IOC_BUILD)
-		err = crfs_do_job(restart, CRFS_JOB_BUILD, deadline, &fault);
+		err = crfs_do_job(restart, CRFS_JOB_BUILD, deadline, fault);
 	else
-		err = crfs_start(restart, deadline, &fault);
+		err = crfs_start(restart, deadline, fault);
 	if (err == -ERESTARTSYS)
 		return err;
 	restart->underway = false;
@@ -153,50 +90,93 @@ static long crfs_ioctl_step(struct crfs_restart *restart, unsigned int command, 
 		restart->step++;
 	if (restart->step == CRFS_RESTART_OVER)
 		crfs_joiners_drop(restart);
-	args.type = fault.type;
-	args.id = fault.id;
-	args.detail = fault.detail;
-	out = crfs_copy_out(user, &args, size, sizeof(args));
-	return err ?: out;
+	return err;
 }
 
 static_assert(CRFS_IOC_BUILD - CRFS_IOC_GATHER == CRFS_RESTART_GATHERED - CRFS_RESTART_OPEN);
 static_assert(CRFS_IOC_START - CRFS_IOC_GATHER == CRFS_RESTART_BUILT - CRFS_RESTART_OPEN);
 
-static long crfs_restart_command(struct crfs_restart *restart, unsigned int command,
-				 void __user *user)
+union crfs_restart_args {
+	u32 size;
+	struct crfs_ioc_supply supply;
+	struct crfs_ioc_shmem shmem;
+	struct crfs_ioc_fill fill;
+	struct crfs_ioc_join join;
+	struct crfs_ioc_step step;
+};
+
+/* How long the argument of a command is, 0: there is no such command. */
+static size_t crfs_args_size(unsigned int command)
 {
 	switch (command) {
 	case CRFS_IOC_SUPPLY:
-		return crfs_ioctl_supply(restart, user);
+		return sizeof(struct crfs_ioc_supply);
 	case CRFS_IOC_SHMEM:
-		return crfs_ioctl_shmem(restart, user);
+		return sizeof(struct crfs_ioc_shmem);
 	case CRFS_IOC_FILL:
-		return crfs_ioctl_fill(restart, user);
+		return sizeof(struct crfs_ioc_fill);
 	case CRFS_IOC_JOIN:
-		return crfs_ioctl_join(restart, user);
+		return sizeof(struct crfs_ioc_join);
 	case CRFS_IOC_GATHER:
 	case CRFS_IOC_BUILD:
 	case CRFS_IOC_START:
-		return crfs_ioctl_step(restart, command, user);
+		return sizeof(struct crfs_ioc_step);
 	default:
-		return -ENOTTY;
+		return 0;
+	}
+}
+
+static long crfs_restart_command(struct crfs_restart *restart, unsigned int command,
+				 const union crfs_restart_args *args, struct crfs_fault *fault)
+{
+	int err;
+
+	lockdep_assert_held(&restart->lock);
+	if (restart->step == CRFS_RESTART_OVER)
+		return -ENODEV;
+	if (command >= CRFS_IOC_GATHER)
+		return crfs_step(restart, command, &args->step, fault);
+	err = crfs_check_open(restart);
+	if (err)
+		return err;
+	switch (command) {
+	case CRFS_IOC_SUPPLY:
+		return crfs_supply(restart, &args->supply);
+	case CRFS_IOC_SHMEM:
+		return args->shmem.flags ? -EINVAL : crfs_shmem_open(args->shmem.length);
+	default:
+		return args->join.flags ? -EINVAL : crfs_join(restart, args->join.id);
 	}
 }
 
 static long crfs_restart_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct crfs_restart *restart = file->private_data;
+	size_t known = crfs_args_size(command);
+	void __user *user = (void __user *)argument;
+	struct crfs_fault fault = {};
+	union crfs_restart_args args;
 	long result;
+	int err;
 
+	if (!known)
+		return -ENOTTY;
+	err = crfs_copy_in(&args, known, user);
+	if (err)
+		return err;
+	if (command == CRFS_IOC_FILL)
+		return crfs_fill(restart, &args.fill);
 	if (mutex_lock_interruptible(&restart->lock))
 		return -EINTR;
-	if (restart->step == CRFS_RESTART_OVER)
-		result = -ENODEV;
-	else
-		result = crfs_restart_command(restart, command, (void __user *)argument);
+	result = crfs_restart_command(restart, command, &args, &fault);
 	mutex_unlock(&restart->lock);
-	return result;
+	if (command < CRFS_IOC_GATHER || result == -ERESTARTSYS)
+		return result;
+	args.step.type = fault.type;
+	args.step.id = fault.id;
+	args.step.detail = fault.detail;
+	err = crfs_copy_out(user, &args, args.size, known);
+	return result ?: err;
 }
 
 static int crfs_is_file(const void *file, struct file *other, unsigned int fd)
@@ -211,9 +191,12 @@ static int crfs_restart_flush(struct file *file, fl_owner_t owner)
 
 	if (restart->holder != owner)
 		return 0;
+	if (current->files == owner && iterate_fd(current->files, 0, crfs_is_file, file))
+		return 0;
+	WRITE_ONCE(restart->ending, true);
+	wake_up_all(&restart->settle);
 	mutex_lock(&restart->lock);
-	if (current->files != owner || !iterate_fd(current->files, 0, crfs_is_file, file))
-		crfs_restart_end(restart);
+	crfs_restart_end(restart);
 	mutex_unlock(&restart->lock);
 	return 0;
 }

@@ -6,16 +6,20 @@
  * own call; gathered, built and started by the holder, once each. Whatever fails from
  * GATHER on, or the end of the holder, kills all that have joined.
  *
- * Only threads that have joined by themselves are ever touched, so a task can be given
- * nothing that it could not have given itself, but for what the ioctl's page names.
+ * Only threads that have joined by themselves are ever touched, and only while they run the
+ * program that joined: what execve(2) made of one since may have more rights than its maker.
+ * So a task can be given nothing that it could not have given itself, but for what the
+ * ioctl's page names.
  *
  * Locks, outermost first:
- *   crfs_restart.lock        every ioctl and write of one restart, to their end
+ *   crfs_restart.lock        every ioctl and write of one restart, but not while memory of the
+ *                            caller is touched: that may fault for as long as he likes
  *     mmap_lock              of a space that is being built, by its builder alone
  *     siglock                of a joined task
  *       arg_lock, task_lock  (each alone, neither below the siglock)
  * Parked threads hold none. A builder works without crfs_restart.lock, on what does not
- * change any more: the holder waits for it, or has given up and killed it.
+ * change any more: the holder waits for it, or has given up and killed it. Who waits under
+ * crfs_restart.lock looks at crfs_restart.ending, so that a close never waits for long.
  */
 #ifndef CRFS_KMOD_RESTART_H
 #define CRFS_KMOD_RESTART_H
@@ -54,10 +58,12 @@ struct crfs_restart {
 	fl_owner_t holder;		/* the descriptors of who opened it; constant */
 	enum crfs_restart_step step;	/* lock */
 	bool underway;			/* the next step has begun, and was interrupted; lock */
+	bool ending;			/* the holder closes it; set once, read anywhere */
 	struct crfs_records records;	/* lock; constant from the first join on */
 	struct crfs_fault fault;	/* of a record that write(2) refused; lock */
 	struct xarray files;		/* struct file by object id, with a reference; lock; */
 	struct xarray shmems;		/* likewise; both constant from GATHER on */
+	u64 supplies;			/* in both of them; lock */
 	u64 fills;			/* ranges in all spaces; lock */
 	struct list_head joiners;	/* crfs_joiner.node; lock */
 	wait_queue_head_t settle;	/* the holder waits here for threads */
@@ -110,6 +116,8 @@ struct crfs_joiner {
 	struct callback_head work;
 	struct crfs_restart *restart;	/* with a reference */
 	struct task_struct *task;	/* with a reference */
+	struct mm_struct *mm;		/* when it joined; mm_count is held, to compare */
+	u64 exec_id;			/* likewise: of the program that joined */
 	u64 id;				/* of the thread record */
 	u64 task_id;			/* of the task record */
 	bool zombie;			/* it is to exit, not to park */
@@ -126,6 +134,20 @@ static inline const struct crfs_thread *crfs_thread_of(const struct crfs_joiner 
 static inline const struct crfs_task *crfs_task_of(const struct crfs_joiner *joiner)
 {
 	return crfs_record(&joiner->restart->records, CRFS_TAG_task, joiner->task_id);
+}
+
+/* Does it still take what the next steps work on? Its lock is held. */
+static inline int crfs_check_open(const struct crfs_restart *restart)
+{
+	if (restart->step == CRFS_RESTART_OVER)
+		return -ENODEV;
+	return restart->step == CRFS_RESTART_OPEN && !restart->underway ? 0 : -EINVAL;
+}
+
+/* Does the thread run the program that joined? */
+static inline bool crfs_is_same_program(const struct crfs_joiner *joiner)
+{
+	return READ_ONCE(joiner->task->self_exec_id) == joiner->exec_id;
 }
 
 /* restart.c */

@@ -111,6 +111,17 @@ static unsigned long crfs_map_flags(const struct crfs_vma *record, struct file *
 	       (vm_flags & VM_NORESERVE ? MAP_NORESERVE : 0);
 }
 
+/* As the kernel's vm_stat_account(). */
+static void crfs_account(struct mm_struct *mm, unsigned long flags, long pages)
+{
+	if ((flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) == VM_EXEC)
+		mm->exec_vm += pages;
+	else if (flags & VM_GROWSDOWN)
+		mm->stack_vm += pages;
+	else if ((flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
+		mm->data_vm += pages;
+}
+
 /*
  * It counts against the commit limit though it cannot be written: it once could. So it is
  * made writable, and the right taken away again.
@@ -120,21 +131,25 @@ static bool crfs_was_writable(const struct crfs_vma *record)
 	return record->flags & BIT_ULL(CRFS_vma_flags_ac) && !(record->prot & (2 | 8));
 }
 
-/* Sets what mmap() could not know. mmap_lock is held for writing. */
-static int crfs_finish_vma(struct mm_struct *mm, const struct crfs_vma *record, bool seam,
+/*
+ * Sets what mmap() could not know: @wrong are flags that it was given for its sake.
+ * mmap_lock is held for writing.
+ */
+static int crfs_finish_vma(struct mm_struct *mm, const struct crfs_vma *record, u64 wrong,
 			   bool writable)
 {
 	struct vm_area_struct *vma = find_vma(mm, record->start);
 
 	if (!vma || vma->vm_start != record->start || vma->vm_end != record->end)
 		return -EINVAL;
-	if (seam)
-		crfs_vm_flags_change(vma, vma->vm_flags ^ CRFS_VM_SEAM);
+	if (wrong)
+		crfs_vm_flags_change(vma, vma->vm_flags ^ wrong);
 	if (writable) {
+		crfs_account(mm, vma->vm_flags, -vma_pages(vma));
 		crfs_vm_flags_change(vma, vma->vm_flags & ~VM_WRITE);
+		crfs_account(mm, vma->vm_flags, vma_pages(vma));
 		/* Private, and no page of it is there yet. */
 		WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(vma->vm_flags));
-		mm->data_vm -= vma_pages(vma);
 	}
 	return (crfs_vma_flags(vma->vm_flags) ^ record->flags) & ~CRFS_VM_IGNORED ? -EINVAL : 0;
 }
@@ -149,6 +164,30 @@ static int crfs_set_name(struct vm_area_struct *vma, const struct crfs_entry *en
 				  record->name.length);
 }
 
+/* Locked memory is there from the start, as far as it can be. */
+static void crfs_populate(struct mm_struct *mm, const struct crfs_vma *record)
+{
+	unsigned long at = record->start;
+
+	while (at < record->end && !fatal_signal_pending(current)) {
+		struct page *pages[16];
+		unsigned long count = (record->end - at) >> PAGE_SHIFT;
+		long i, taken;
+		int locked = 1;
+
+		if (mmap_read_lock_killable(mm))
+			return;
+		taken = crfs_get_pages(mm, at, min_t(unsigned long, count, ARRAY_SIZE(pages)), 0,
+				       pages, &locked);
+		if (locked)
+			mmap_read_unlock(mm);
+		for (i = 0; i < taken; i++)
+			put_page(pages[i]);
+		at += max_t(long, taken, 1) << PAGE_SHIFT;
+		cond_resched();
+	}
+}
+
 static int crfs_map(struct crfs_restart *restart, struct mm_struct *mm,
 		    const struct crfs_entry *entry, bool seam)
 {
@@ -156,15 +195,16 @@ static int crfs_map(struct crfs_restart *restart, struct mm_struct *mm,
 	struct file *file = crfs_file_of(restart, record);
 	bool writable = crfs_was_writable(record);
 	u64 defaults = crfs_vm_flags(record->flags) & CRFS_VM_DEFAULTS;
+	/* What is not to be written must have no page from when it could be. */
+	bool late = writable && (defaults & (VM_LOCKED | VM_LOCKONFAULT)) == VM_LOCKED;
+	u64 wrong = (seam ? CRFS_VM_SEAM : 0) | (late ? VM_LOCKONFAULT : 0);
 	unsigned long at;
 	int err;
 
 	/* KSM looks only into spaces that have asked for it. */
 	if (defaults & VM_MERGEABLE && !test_bit(MMF_VM_MERGEABLE, &mm->flags))
 		return -EINVAL;
-	if (seam)
-		defaults ^= CRFS_VM_SEAM;
-	mm->def_flags = defaults;
+	mm->def_flags = defaults ^ wrong;
 	at = vm_mmap(file, record->start, record->end - record->start,
 		     (record->prot & (PROT_READ | PROT_WRITE | PROT_EXEC)) |
 			     (writable ? PROT_WRITE : 0),
@@ -173,10 +213,12 @@ static int crfs_map(struct crfs_restart *restart, struct mm_struct *mm,
 	if (IS_ERR_VALUE(at))
 		return (int)at;
 	mmap_write_lock(mm);
-	err = crfs_finish_vma(mm, record, seam, writable);
+	err = crfs_finish_vma(mm, record, wrong, writable);
 	if (!err)
 		err = crfs_set_name(find_vma(mm, record->start), entry);
 	mmap_write_unlock(mm);
+	if (!err && late && record->prot & PROT_READ)
+		crfs_populate(mm, record);
 	return err;
 }
 

@@ -239,6 +239,24 @@ static int crfs_match(struct xarray *seen, const void *pointer, void *object)
 	(BIT(CRFS_blockers_compat) | BIT(CRFS_blockers_shadow_stack) |                        \
 	 BIT(CRFS_blockers_io_uring) | BIT(CRFS_blockers_uprobes))
 
+/* Its stack lasts while it is parked and the siglock is held: to end, it has to take that. */
+static int crfs_check_fit(struct crfs_joiner *joiner)
+{
+	struct task_struct *task = joiner->task;
+	struct sighand_struct *sighand;
+	unsigned long flags;
+	int err = -ESRCH;
+
+	sighand = crfs_lock_sighand(task, &flags);
+	if (!sighand)
+		return -ESRCH;
+	if (atomic_read(&joiner->state) == CRFS_JOINER_PARKED)
+		err = crfs_thread_blockers(task) & CRFS_UNFIT ||
+		      crfs_has_posix_timers(task->signal) ? -EINVAL : 0;
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+	return err;
+}
+
 static int crfs_check_live(struct crfs_restart *restart, struct crfs_joiner *joiner,
 			   struct crfs_seen *seen)
 {
@@ -250,18 +268,22 @@ static int crfs_check_live(struct crfs_restart *restart, struct crfs_joiner *joi
 	struct task_struct *tsk = joiner->task;
 	int err;
 
-	if (crfs_thread_blockers(tsk) & CRFS_UNFIT || !tsk->mm)
+	/* A program that execve(2) put in its place since has not joined. */
+	if (!crfs_is_same_program(joiner) || !crfs_has_mm(tsk, joiner->mm))
 		return -EINVAL;
-	if ((space->mm && space->mm != tsk->mm) ||
+	err = crfs_check_fit(joiner);
+	if (err)
+		return err;
+	if ((space->mm && space->mm != joiner->mm) ||
 	    (sighand->attached && ((struct crfs_joiner *)sighand->attached)->task->sighand !=
 				  tsk->sighand))
 		return -EINVAL;
-	err = crfs_match(&seen->mms, tsk->mm, space) ?:
+	err = crfs_match(&seen->mms, joiner->mm, space) ?:
 	      crfs_match(&seen->sighands, rcu_access_pointer(tsk->sighand), sighand);
 	if (err)
 		return err;
 	joiner->space = space;
-	space->mm = tsk->mm;
+	space->mm = joiner->mm;
 	if (!space->builder)
 		space->builder = joiner;
 	if (!sighand->attached)
@@ -274,7 +296,8 @@ static int crfs_check_dead(struct crfs_joiner *joiner)
 {
 	struct task_struct *tsk = joiner->task;
 
-	if (tsk->exit_state != EXIT_ZOMBIE || !thread_group_leader(tsk))
+	if (tsk->exit_state != EXIT_ZOMBIE || !thread_group_leader(tsk) ||
+	    !crfs_is_same_program(joiner))
 		return -EINVAL;
 	return crfs_task_of(joiner)->state == CRFS_state_zombie && !thread_group_empty(tsk)
 		       ? -EINVAL : 0;

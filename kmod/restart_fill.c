@@ -7,6 +7,8 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/sched/coredump.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -14,8 +16,8 @@
 #include "compat.h"
 #include "restart.h"
 
-/* 2 MiB at a time. */
-#define CRFS_FILL_PAGES 512
+/* 2 MiB at a time: what a table of pages covers. */
+#define CRFS_FILL_PAGES PTRS_PER_PTE
 
 struct crfs_batch {
 	struct page *pages[CRFS_FILL_PAGES];
@@ -53,15 +55,30 @@ static int crfs_read_into(struct file *file, loff_t offset, struct crfs_batch *b
 	return 0;
 }
 
+/*
+ * A huge page comes where all of it is filled: elsewhere it would be memory that the program
+ * did not have. crfs_set_mm() sets the flag to what it is to be.
+ */
+static void crfs_allow_huge(struct mm_struct *mm, bool allow)
+{
+	if (allow)
+		clear_bit(MMF_DISABLE_THP, &mm->flags);
+	else
+		set_bit(MMF_DISABLE_THP, &mm->flags);
+}
+
 /* Fills what it can take at a time. Returns how many pages, or an error. */
 static long crfs_fill_batch(struct mm_struct *mm, const struct crfs_range *range, u64 done,
 			    struct crfs_batch *batch)
 {
-	unsigned long count = min_t(u64, (range->length - done) >> PAGE_SHIFT, CRFS_FILL_PAGES);
-	long taken = crfs_take_new_pages(mm, range->address + done, count, batch->pages);
-	long i;
+	unsigned long address = range->address + done;
+	unsigned long here = (PMD_SIZE - (address & ~PMD_MASK)) >> PAGE_SHIFT;
+	unsigned long count = min_t(u64, (range->length - done) >> PAGE_SHIFT, here);
+	long taken, i;
 	int err;
 
+	crfs_allow_huge(mm, count == CRFS_FILL_PAGES);
+	taken = crfs_take_new_pages(mm, address, count, batch->pages);
 	if (taken < 0)
 		return taken;
 	for (i = 0; i < taken; i++) {

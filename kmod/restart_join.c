@@ -10,6 +10,7 @@
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/ptrace.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -22,6 +23,7 @@ static void crfs_joiner_free(struct kref *ref)
 	struct crfs_joiner *joiner = container_of(ref, struct crfs_joiner, ref);
 
 	put_task_struct(joiner->task);
+	mmdrop(joiner->mm);
 	crfs_restart_put(joiner->restart);
 	kfree(joiner);
 }
@@ -64,11 +66,14 @@ static void crfs_finish_own(void)
 static void crfs_stand(struct crfs_joiner *joiner)
 {
 	struct crfs_restart *restart = joiner->restart;
+	/* Another program since, by execve(2), is not to be kept waiting. */
+	int stand = crfs_is_same_program(joiner) ? CRFS_JOINER_PARKED : CRFS_JOINER_OVER;
 
-	if (atomic_cmpxchg(&joiner->state, CRFS_JOINER_CALLED, CRFS_JOINER_PARKED) !=
-	    CRFS_JOINER_CALLED)
+	if (atomic_cmpxchg(&joiner->state, CRFS_JOINER_CALLED, stand) != CRFS_JOINER_CALLED)
 		return;
 	wake_up(&restart->settle);
+	if (stand == CRFS_JOINER_OVER)
+		return;
 	for (;;) {
 		if (wait_event_state(restart->resume, crfs_has_to_act(joiner),
 				     (TASK_KILLABLE | TASK_FREEZABLE)))
@@ -138,6 +143,9 @@ int crfs_join(struct crfs_restart *restart, u64 id)
 	kref_get(&restart->ref);
 	joiner->restart = restart;
 	joiner->task = get_task_struct(current);
+	joiner->mm = current->mm;
+	mmgrab(joiner->mm);
+	joiner->exec_id = current->self_exec_id;
 	joiner->id = id;
 	joiner->task_id = thread->task;
 	joiner->zombie = thread->state == CRFS_state_zombie || task->state == CRFS_state_zombie;
@@ -198,11 +206,14 @@ static int crfs_settle_joiners(struct crfs_restart *restart, unsigned long deadl
 		fault->id = joiner->id;
 		if (settled < 0)
 			return settled;
+		if (READ_ONCE(restart->ending))
+			return -ENODEV;
 		if (time_after(jiffies, deadline))
 			return -ETIMEDOUT;
 		/* Zombies, and threads that leave their cpu, do not tell. */
 		err = wait_event_interruptible_timeout(restart->settle,
-						       crfs_has_settled(joiner), 1);
+						       crfs_has_settled(joiner) ||
+						       READ_ONCE(restart->ending), 1);
 		if (err < 0)
 			return err;
 	}
@@ -217,8 +228,8 @@ static int crfs_settle_joiners(struct crfs_restart *restart, unsigned long deadl
  * @deadline: in jiffies
  * @fault: the object at fault
  *
- * Return: 0; the first error of a builder; -ESRCH if a thread died; -ETIMEDOUT;
- * -ERESTARTSYS: a signal came, and the same again goes on with waiting.
+ * Return: 0; the first error of a builder; -ESRCH if a thread died; -ETIMEDOUT; -ENODEV: the
+ * holder closes it; -ERESTARTSYS: a signal came, and the same again goes on with waiting.
  */
 int crfs_do_job(struct crfs_restart *restart, enum crfs_job job, unsigned long deadline,
 		struct crfs_fault *fault)
@@ -292,14 +303,19 @@ int crfs_gather(struct crfs_restart *restart, unsigned long deadline, struct crf
 	return err ?: crfs_check_joiners(restart, fault);
 }
 
-/* Kills all that have joined, whatever they do. */
+/*
+ * Kills all that have joined, whatever they do, but for what execve(2) made of them since:
+ * that may be what its caller could not kill. One that is just about to become another
+ * program dies before the first instruction of that.
+ */
 void crfs_restart_kill(struct crfs_restart *restart)
 {
 	struct crfs_joiner *joiner;
 
 	lockdep_assert_held(&restart->lock);
 	list_for_each_entry(joiner, &restart->joiners, node) {
-		send_sig(SIGKILL, joiner->task, 1);
+		if (crfs_is_same_program(joiner))
+			send_sig(SIGKILL, joiner->task, 1);
 		atomic_set_release(&joiner->state, CRFS_JOINER_OVER);
 	}
 	wake_up_all(&restart->resume);

@@ -97,7 +97,7 @@ static void crfs_set_bits(struct mm_struct *mm, const struct crfs_mm *record)
  * @restart: gathered
  * @space: mapped and filled; of the calling thread
  *
- * Return: 0; -EPERM: it may not lock memory; -EINVAL: its data is over RLIMIT_DATA;
+ * Return: 0; -EPERM: it may not lock memory, or have such core files; -EINVAL: its data is over RLIMIT_DATA;
  * -ENOENT: mm.exe was not supplied; -EACCES, -ETXTBSY: it cannot be executed.
  */
 int crfs_set_mm(struct crfs_restart *restart, struct crfs_space *space)
@@ -108,6 +108,10 @@ int crfs_set_mm(struct crfs_restart *restart, struct crfs_space *space)
 	int err = 0;
 
 	if (record->def_flags && !can_do_mlock())
+		return -EPERM;
+	/* prctl(2) refuses this, as core files are then root's; so does it come from one's past. */
+	if (record->dumpable == SUID_DUMP_ROOT && __get_dumpable(mm->flags) != SUID_DUMP_ROOT &&
+	    !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	if (check_data_rlimit(rlimit(RLIMIT_DATA), record->brk, record->start_brk,
 			      record->end_data, record->start_data))

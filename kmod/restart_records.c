@@ -177,96 +177,118 @@ static int crfs_append_entry(struct crfs_entries *all, const struct crfs_entry *
 	return 0;
 }
 
-/* Takes a checked header's body from @iter. */
-static int crfs_take_body(struct crfs_records *records, const struct crfs_record *head,
-			  struct iov_iter *iter)
+/* Copies a body of a checked header from @iter, with the struct that it holds. */
+static int crfs_copy_body(const struct crfs_record *head, struct iov_iter *iter,
+			  struct crfs_entry *entry)
 {
-	int index = crfs_layout_index(head->type);
+	const struct crfs_layout *layout = &crfs_layouts[crfs_layout_index(head->type)];
 	size_t padded = ALIGN(head->length, 8);
-	const struct crfs_layout *layout = &crfs_layouts[index];
-	struct crfs_entries *all = &records->types[index];
-	struct crfs_entry entry = { .id = head->id };
-	size_t size = ALIGN(layout->size, 8) + padded;
 	u8 *body;
 	int err;
 
-	if (records->size + size > CRFS_RECORDS_MAX)
-		return -EFBIG;
-	entry.wire = kvmalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!entry.wire)
+	entry->wire = kvmalloc(ALIGN(layout->size, 8) + padded, GFP_KERNEL_ACCOUNT);
+	if (!entry->wire)
 		return -ENOMEM;
-	body = entry.wire + ALIGN(layout->size, 8);
-	entry.body = body;
-	err = -EFAULT;
+	body = entry->wire + ALIGN(layout->size, 8);
+	entry->body = body;
 	if (!copy_from_iter_full(body, padded, iter))
-		goto free;
-	err = -EBADMSG;
+		return -EFAULT;
 	if (memchr_inv(body + head->length, 0, padded - head->length) ||
 	    ~__crc32c_le(~0U, body, head->length) != head->body_crc)
-		goto free;
-	err = crfs_read_body(layout, body, head->length, entry.wire);
-	if (!err)
-		err = crfs_check_values(head->type, &entry);
-	if (!err)
-		err = crfs_append_entry(all, &entry);
-	if (err)
-		goto free;
-	records->size += size;
-	return 0;
-free:
-	kvfree(entry.wire);
-	return err;
+		return -EBADMSG;
+	err = crfs_read_body(layout, body, head->length, entry->wire);
+	return err ?: crfs_check_values(head->type, entry);
 }
 
-static int crfs_check_header(struct crfs_records *records, const struct crfs_record *head,
-			     size_t rest)
+/* What can be said of a header by itself. */
+static int crfs_check_header(const struct crfs_record *head)
 {
-	struct crfs_entries *all;
-
 	if (~__crc32c_le(~0U, (const u8 *)head, offsetof(struct crfs_record, header_crc)) !=
 	    head->header_crc)
 		return -EBADMSG;
 	if (head->flags || !head->id || head->id > CRFS_ID_MAX ||
-	    head->length > CRFS_RECORD_BODY_MAX || ALIGN(head->length, 8) > rest)
+	    head->length > CRFS_RECORD_BODY_MAX)
 		return -EBADMSG;
-	if (crfs_layout_index(head->type) < 0)
-		return -EINVAL;
-	if (head->type < records->last_type)
-		return -EBADMSG;
-	all = crfs_entries_of(records, head->type);
-	return all->count && all->entries[all->count - 1].id >= head->id ? -EBADMSG : 0;
+	return crfs_layout_index(head->type) < 0 ? -EINVAL : 0;
 }
 
-ssize_t crfs_records_write(struct crfs_records *records, struct iov_iter *iter,
-			   struct crfs_fault *fault)
+/* Puts it where it belongs: behind all others. */
+static int crfs_add_entry(struct crfs_records *records, const struct crfs_record *head,
+			  const struct crfs_entry *entry)
 {
+	struct crfs_entries *all = crfs_entries_of(records, head->type);
+	const struct crfs_layout *layout = &crfs_layouts[crfs_layout_index(head->type)];
+	size_t size = ALIGN(layout->size, 8) + ALIGN(head->length, 8);
+	int err;
+
+	if (head->type < records->last_type ||
+	    (all->count && all->entries[all->count - 1].id >= head->id))
+		return -EBADMSG;
+	if (records->size + size > CRFS_RECORDS_MAX)
+		return -EFBIG;
+	err = crfs_append_entry(all, entry);
+	if (err)
+		return err;
+	records->size += size;
+	records->last_type = head->type;
+	return 0;
+}
+
+/*
+ * Takes one record. Only what is of the record itself is blamed on it (@first: what came
+ * before was not returned yet, and it comes again).
+ */
+static int crfs_take_record(struct crfs_restart *restart, struct iov_iter *iter, bool first)
+{
+	struct crfs_record head = {};
+	struct crfs_entry entry = {};
+	int late, err = -EBADMSG;
+
+	if (iov_iter_count(iter) >= sizeof(head)) {
+		if (!copy_from_iter_full(&head, sizeof(head), iter))
+			return -EFAULT;
+		err = crfs_check_header(&head);
+		if (!err && ALIGN(head.length, 8) > iov_iter_count(iter))
+			err = -EBADMSG;
+		else if (!err)
+			err = crfs_copy_body(&head, iter, &entry);
+	}
+	entry.id = head.id;
+	if (mutex_lock_interruptible(&restart->lock)) {
+		err = -EINTR;
+		goto free;
+	}
+	late = crfs_check_open(restart);
+	if (!late && !list_empty(&restart->joiners))
+		late = -EINVAL;
+	if (late)
+		err = late;
+	else if (!err)
+		err = crfs_add_entry(&restart->records, &head, &entry);
+	if (err && !late && first) {
+		restart->fault.type = head.type;
+		restart->fault.id = head.id;
+	}
+	mutex_unlock(&restart->lock);
+free:
+	if (err)
+		kvfree(entry.wire);
+	return err;
+}
+
+ssize_t crfs_records_write(struct crfs_restart *restart, struct iov_iter *iter)
+{
+	size_t whole = iov_iter_count(iter);
 	ssize_t done = 0;
 
 	while (iov_iter_count(iter)) {
-		struct crfs_record head;
-		int err = -EBADMSG;
+		int err = crfs_take_record(restart, iter, !done);
 
-		if (iov_iter_count(iter) >= sizeof(head)) {
-			if (!copy_from_iter_full(&head, sizeof(head), iter))
-				return done ?: -EFAULT;
-			err = crfs_check_header(records, &head, iov_iter_count(iter));
-			/* A record that the buffer cuts: it comes again, whole. */
-			if (err == -EBADMSG && done && head.length <= CRFS_RECORD_BODY_MAX &&
-			    ALIGN(head.length, 8) > iov_iter_count(iter))
-				return done;
-			if (!err)
-				err = crfs_take_body(records, &head, iter);
-			if (err && !done) {
-				fault->type = head.type;
-				fault->id = head.id;
-			}
-		}
 		if (err)
 			return done ?: err;
-		records->last_type = head.type;
-		done += sizeof(head) + ALIGN(head.length, 8);
+		done = whole - iov_iter_count(iter);
 		if (fatal_signal_pending(current))
-			return done;
+			break;
 		cond_resched();
 	}
 	return done;

@@ -46,21 +46,20 @@ struct crfs_records {
 	u32 last_type;		/* of the record written last */
 };
 
-struct crfs_fault;
+struct crfs_restart;
 
 void crfs_records_free(struct crfs_records *records);
 
 /**
  * crfs_records_write - take whole records
- * @records: where
+ * @restart: where; its lock is taken for each record, once that was copied
  * @iter: the bytes
- * @fault: the record at fault
  *
  * Return: how many bytes were taken, all of whole records; if there was none, -EBADMSG for
- * what is no record, -EINVAL for one of another type, -EFBIG over the bound, -ENOMEM.
+ * what is no record, -EINVAL for one of another type, or when it is too late, -ENODEV,
+ * -EFBIG over the bound, -EFAULT, -EINTR, -ENOMEM.
  */
-ssize_t crfs_records_write(struct crfs_records *records, struct iov_iter *iter,
-			   struct crfs_fault *fault);
+ssize_t crfs_records_write(struct crfs_restart *restart, struct iov_iter *iter);
 
 /* All of a type; the type must be one of the list. */
 struct crfs_entries *crfs_entries_of(struct crfs_records *records, u32 type);

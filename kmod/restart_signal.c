@@ -10,6 +10,7 @@
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
 #include <linux/string.h>
+#include <linux/user_namespace.h>
 
 #include "compat.h"
 #include "objects.h"
@@ -18,18 +19,26 @@
 /* What follows si_signo, si_errno, si_code and padding. */
 #define CRFS_SIGINFO_FIELDS 16
 
-/* In the thread's own context. A SIGKILL stays: it is meant for whoever this is. */
+/*
+ * In the thread's own context. A SIGKILL stays: it is meant for whoever this is. The queue may
+ * be long, and its owner may go on filling it: one at a time, with interrupts in between.
+ */
 void crfs_flush_own_signals(void)
 {
 	kernel_siginfo_t info;
 	sigset_t keep;
+	int taken;
 
 	siginitset(&keep, sigmask(SIGKILL));
+	do {
+		spin_lock_irq(&current->sighand->siglock);
+		sigfillset(&current->blocked);
+		sigdelsetmask(&current->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
+		taken = crfs_dequeue_signal(&keep, &info);
+		spin_unlock_irq(&current->sighand->siglock);
+		cond_resched();
+	} while (taken && !fatal_signal_pending(current));
 	spin_lock_irq(&current->sighand->siglock);
-	sigfillset(&current->blocked);
-	sigdelsetmask(&current->blocked, sigmask(SIGKILL) | sigmask(SIGSTOP));
-	while (crfs_dequeue_signal(&keep, &info))
-		;
 	/* Set by a stop signal that was taken: there is no stop to follow. */
 	current->jobctl &= ~JOBCTL_STOP_DEQUEUED;
 	recalc_sigpending();
@@ -76,6 +85,19 @@ static void crfs_drop_bit(struct sigpending *pending, int signo)
 	sigdelset(&pending->signal, signo);
 }
 
+/*
+ * A second one of a classic signal: no caller of the kernel's could queue it, and for most of
+ * them the kernel does not look at the limit.
+ */
+static bool crfs_is_too_many(struct task_struct *task, const struct sigqueue *queued,
+			     struct sigpending *group)
+{
+	return queued->info.si_signo < SIGRTMIN &&
+	       sigismember(&group->signal, queued->info.si_signo) &&
+	       get_rlimit_value(queued->ucounts, UCOUNT_RLIMIT_SIGPENDING) >
+		       task_rlimit(task, RLIMIT_SIGPENDING);
+}
+
 /* The newest of the thread's own: its siginfo is put right, and it goes where it belongs. */
 static int crfs_settle_queued(struct task_struct *task, const kernel_siginfo_t *info, bool shared)
 {
@@ -92,7 +114,8 @@ static int crfs_settle_queued(struct task_struct *task, const kernel_siginfo_t *
 	queued = list_empty(&task->pending.list)
 			 ? NULL : list_last_entry(&task->pending.list, struct sigqueue, list);
 	/* Without memory for it the kernel sets the bit alone. */
-	if (!queued || queued->info.si_signo != info->si_signo) {
+	if (!queued || queued->info.si_signo != info->si_signo ||
+	    (shared && crfs_is_too_many(task, queued, group))) {
 		err = -EAGAIN;
 	} else {
 		copy_siginfo(&queued->info, info);

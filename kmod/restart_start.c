@@ -11,6 +11,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
+#include "objects.h"
 #include "restart.h"
 
 #define CRFS_STOP_TIMEOUT_MS 10000
@@ -61,6 +62,51 @@ static int crfs_set_threads(struct crfs_restart *restart, struct crfs_fault *fau
 	return 0;
 }
 
+static bool crfs_has_joined(struct crfs_restart *restart, const struct task_struct *group)
+{
+	struct crfs_joiner *joiner;
+
+	crfs_for_each_live(restart, joiner) {
+		if (joiner->task->signal == group->signal)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The signal of a task's end goes to its parent whoever that is, so only clone(2) by the parent
+ * can choose it. Here those can that are held, and the holder himself. SIGCHLD is for all.
+ */
+static bool crfs_may_signal_exit(struct crfs_restart *restart, struct crfs_joiner *joiner)
+{
+	int signo = crfs_task_of(joiner)->exit_signal;
+	struct task_struct *task = joiner->task, *parent;
+	bool may;
+
+	if (!thread_group_leader(task) || signo == SIGCHLD || signo == task->exit_signal)
+		return true;
+	rcu_read_lock();
+	parent = rcu_dereference(task->real_parent);
+	may = same_thread_group(parent, current) || crfs_has_joined(restart, parent);
+	rcu_read_unlock();
+	return may;
+}
+
+static int crfs_check_exit_signals(struct crfs_restart *restart, struct crfs_fault *fault)
+{
+	struct crfs_joiner *joiner;
+
+	list_for_each_entry(joiner, &restart->joiners, node) {
+		if (!crfs_may_signal_exit(restart, joiner)) {
+			fault->type = CRFS_TAG_task;
+			fault->id = joiner->task_id;
+			return -EPERM;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
 /* What wait(2) will say of a zombie, and to whom its end is told. */
 static void crfs_set_exit(struct crfs_joiner *joiner)
 {
@@ -98,6 +144,20 @@ static bool crfs_has_stopped(const struct crfs_joiner *joiner)
 	       (task_is_stopped_or_traced(joiner->task) && !smp_load_acquire(&task->on_cpu));
 }
 
+/* Whether its parent has heard of the stop already. */
+static void crfs_set_stop(struct crfs_joiner *joiner)
+{
+	struct sighand_struct *sighand;
+	unsigned long flags;
+
+	sighand = crfs_lock_sighand(joiner->task, &flags);
+	if (!sighand)
+		return;
+	if (joiner->task->signal->flags & SIGNAL_STOP_STOPPED)
+		joiner->task->signal->group_exit_code = crfs_task_of(joiner)->exit_code & 0x7f;
+	spin_unlock_irqrestore(&sighand->siglock, flags);
+}
+
 /*
  * They go with all signals blocked but the one that stops them. Once they are stopped
  * they get their masks, and look at what is pending when they are continued.
@@ -121,6 +181,7 @@ static void crfs_start_stopped(struct crfs_restart *restart)
 			continue;
 		while (!crfs_has_stopped(joiner) && time_before(jiffies, deadline))
 			usleep_range(50, 500);
+		crfs_set_stop(joiner);
 		crfs_set_mask(joiner);
 	}
 }
@@ -154,6 +215,8 @@ int crfs_start(struct crfs_restart *restart, unsigned long deadline, struct crfs
 	err = crfs_do_job(restart, CRFS_JOB_FLUSH, deadline, fault);
 	if (!err)
 		err = crfs_hold(restart, fault);
+	if (!err)
+		err = crfs_check_exit_signals(restart, fault);
 	if (!err)
 		err = crfs_queue_signals(restart, fault);
 	if (!err)

@@ -12,21 +12,25 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "restart.h"
 
+/* Files of both kinds together. */
+#define CRFS_SUPPLIES_MAX (1U << 20)
 /* Ranges of all spaces together: 32 bytes each. */
 #define CRFS_RANGES_MAX (8U << 20)
 #define CRFS_RANGES_AT_A_TIME (PAGE_SIZE / sizeof(struct crfs_fill))
 
 /*
- * Files that can be mapped. Not sockets: one could hold the restart's own descriptor in
- * its queue, and neither would ever go.
+ * Files that can be mapped. Not sockets, io_uring and their like: one could hold the restart's
+ * own descriptor, and neither would ever go.
  */
 static bool crfs_can_map(struct file *file)
 {
 	umode_t mode = file_inode(file)->i_mode;
 
-	return file->f_op->mmap && (S_ISREG(mode) || S_ISCHR(mode) || S_ISBLK(mode));
+	return file->f_op->mmap && (S_ISREG(mode) || S_ISCHR(mode) || S_ISBLK(mode)) &&
+	       !crfs_is_anon_file(file);
 }
 
 /**
@@ -34,7 +38,7 @@ static bool crfs_can_map(struct file *file)
  * @restart: open; its lock is held
  * @args: as in include/crfs/ioctl.h
  *
- * Return: 0; -EINVAL for another type, id, or kind of file; -EBADF; -EEXIST; -ENOMEM.
+ * Return: 0; -EINVAL for another type, id, or kind of file; -EBADF; -EEXIST; -EFBIG; -ENOMEM.
  */
 int crfs_supply(struct crfs_restart *restart, const struct crfs_ioc_supply *args)
 {
@@ -50,6 +54,8 @@ int crfs_supply(struct crfs_restart *restart, const struct crfs_ioc_supply *args
 		files = &restart->shmems;
 	else
 		return -EINVAL;
+	if (restart->supplies >= CRFS_SUPPLIES_MAX)
+		return -EFBIG;
 	file = fget(args->fd);
 	if (!file)
 		return -EBADF;
@@ -58,6 +64,8 @@ int crfs_supply(struct crfs_restart *restart, const struct crfs_ioc_supply *args
 		err = xa_insert(files, args->id, file, GFP_KERNEL_ACCOUNT);
 	if (err)
 		fput(file);
+	else
+		restart->supplies++;
 	return err == -EBUSY ? -EEXIST : err;
 }
 
@@ -145,27 +153,43 @@ static int crfs_add_range(struct crfs_restart *restart, struct crfs_space *space
 	return 0;
 }
 
+static int crfs_add_ranges(struct crfs_restart *restart, u64 mm, const struct crfs_fill *fills,
+			   u32 count)
+{
+	struct crfs_space *space;
+	int err;
+	u32 i;
+
+	if (mutex_lock_interruptible(&restart->lock))
+		return -EINTR;
+	err = crfs_check_open(restart);
+	if (!err) {
+		space = crfs_space_of(restart, mm);
+		err = PTR_ERR_OR_ZERO(space);
+	}
+	for (i = 0; !err && i < count; i++)
+		err = crfs_add_range(restart, space, &fills[i]);
+	mutex_unlock(&restart->lock);
+	return err;
+}
+
 /**
  * crfs_fill - take ranges of an mm and where their contents lie
- * @restart: open; its lock is held
+ * @restart: whose lock is taken for some at a time, once they were copied
  * @args: as in include/crfs/ioctl.h
  *
  * Return: 0; -ESRCH without such a record; -EINVAL, -EBADF for a range, those before it
- * being taken; -EFBIG; -EFAULT; -EINTR; -ENOMEM.
+ * being taken; -EINVAL, -ENODEV when it is too late; -EFBIG; -EFAULT; -EINTR; -ENOMEM.
  */
 int crfs_fill(struct crfs_restart *restart, const struct crfs_ioc_fill *args)
 {
 	const struct crfs_fill __user *from = u64_to_user_ptr(args->ranges);
-	struct crfs_space *space;
 	struct crfs_fill *fills;
-	u32 done = 0, count, i;
+	u32 done = 0, count;
 	int err = 0;
 
 	if (args->flags || args->reserved || !args->count || args->count > CRFS_FILL_MAX)
 		return -EINVAL;
-	space = crfs_space_of(restart, args->mm);
-	if (IS_ERR(space))
-		return PTR_ERR(space);
 	fills = (struct crfs_fill *)__get_free_page(GFP_KERNEL_ACCOUNT);
 	if (!fills)
 		return -ENOMEM;
@@ -173,8 +197,8 @@ int crfs_fill(struct crfs_restart *restart, const struct crfs_ioc_fill *args)
 		count = min_t(u32, args->count - done, CRFS_RANGES_AT_A_TIME);
 		if (copy_from_user(fills, from + done, count * sizeof(*fills)))
 			err = -EFAULT;
-		for (i = 0; !err && i < count; i++)
-			err = crfs_add_range(restart, space, &fills[i]);
+		else
+			err = crfs_add_ranges(restart, args->mm, fills, count);
 		if (!err && fatal_signal_pending(current))
 			err = -EINTR;
 		done += count;
@@ -202,6 +226,8 @@ int crfs_shmem_open(u64 length)
 	}
 	file->f_flags |= O_LARGEFILE;
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	/* It is memory, not a program: execve(2) of it is not for this to allow. */
+	file_inode(file)->i_mode &= ~0111;
 	fd_install(fd, file);
 	return fd;
 }

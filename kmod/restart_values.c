@@ -42,19 +42,39 @@ static bool crfs_prot_agrees(const struct crfs_vma *vma)
 			      CRFS_BIT(vma_flags, ex) | CRFS_BIT(vma_flags, ms))) == shown;
 }
 
-static bool crfs_vma_is_good(const struct crfs_vma *vma)
+/* Flags that no mapping has together, or one without the other. */
+static bool crfs_flags_agree(u64 flags)
+{
+	u64 hugepage = CRFS_BIT(vma_flags, hg) | CRFS_BIT(vma_flags, nh);
+	u64 order = CRFS_BIT(vma_flags, sr) | CRFS_BIT(vma_flags, rr);
+	u64 shared = CRFS_BIT(vma_flags, sh) | CRFS_BIT(vma_flags, ms);
+	u64 fleeting = CRFS_BIT(vma_flags, wf) | CRFS_BIT(vma_flags, dd);
+
+	return (flags & hugepage) != hugepage && (flags & order) != order &&
+	       !(flags & CRFS_BIT(vma_flags, mg) && flags & shared) &&
+	       !(flags & CRFS_BIT(vma_flags, lf) && !(flags & CRFS_BIT(vma_flags, lo))) &&
+	       !(flags & CRFS_BIT(vma_flags, dp) && (flags & fleeting) != fleeting);
+}
+
+/* As prctl(PR_SET_VMA_ANON_NAME): it must not spoil /proc/PID/maps. */
+static bool crfs_name_is_good(const struct crfs_entry *entry, struct crfs_bytes name)
+{
+	const u8 *text = crfs_entry_bytes(entry, name);
+	u32 i;
+
+	for (i = 0; i < name.length; i++) {
+		if (text[i] <= 0x1f || text[i] >= 0x7f || strchr("\\`$[]", text[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What a mapping of ordinary memory, or of a file, may have. */
+static bool crfs_kind_is_good(const struct crfs_vma *vma)
 {
 	bool backed = vma->file || vma->shmem;
 
-	if (vma->start >= vma->end || vma->end > TASK_SIZE_MAX ||
-	    !PAGE_ALIGNED(vma->start) || !PAGE_ALIGNED(vma->end) || !PAGE_ALIGNED(vma->offset))
-		return false;
-	if (vma->flags >> 34 || !crfs_prot_agrees(vma))
-		return false;
 	switch (vma->kind) {
-	case CRFS_vma_kind_vdso:
-	case CRFS_vma_kind_vvar:
-		return !backed;
 	case CRFS_vma_kind_anon:
 	case CRFS_vma_kind_heap:
 	case CRFS_vma_kind_stack:
@@ -66,6 +86,26 @@ static bool crfs_vma_is_good(const struct crfs_vma *vma)
 						 CRFS_BIT(vma_flags, dp)));
 	default:
 		return false;
+	}
+}
+
+static bool crfs_vma_is_good(const struct crfs_entry *entry)
+{
+	const struct crfs_vma *vma = entry->wire;
+	bool backed = vma->file || vma->shmem;
+
+	if (vma->start >= vma->end || vma->end > TASK_SIZE_MAX ||
+	    !PAGE_ALIGNED(vma->start) || !PAGE_ALIGNED(vma->end) || !PAGE_ALIGNED(vma->offset))
+		return false;
+	if (vma->flags >> 34 || !crfs_prot_agrees(vma))
+		return false;
+	switch (vma->kind) {
+	case CRFS_vma_kind_vdso:
+	case CRFS_vma_kind_vvar:
+		return !backed;
+	default:
+		return crfs_flags_agree(vma->flags) && crfs_name_is_good(entry, vma->name) &&
+		       crfs_kind_is_good(vma);
 	}
 }
 
@@ -167,7 +207,7 @@ int crfs_check_values(u32 type, const struct crfs_entry *entry)
 		good = crfs_mm_is_good(entry->wire);
 		break;
 	case CRFS_TAG_vma:
-		good = crfs_vma_is_good(entry->wire);
+		good = crfs_vma_is_good(entry);
 		break;
 	case CRFS_TAG_sigaction:
 		good = crfs_sigaction_is_good(entry->wire);

@@ -77,99 +77,109 @@ u64 crfs_session_thaw(struct crfs_session *session)
 	return session->frozen_ns;
 }
 
-static long crfs_ioctl_freeze(struct crfs_session *session, void __user *user)
+static int crfs_ioctl_freeze(struct crfs_session *session, struct crfs_ioc_freeze *args)
 {
-	struct crfs_ioc_freeze args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-	u32 size = args.size;
-	int out;
-
-	if (err)
-		return err;
-	if (args.flags || args.reserved)
+	if (args->flags || args->reserved || session->captured || session->thawed)
 		return -EINVAL;
-	if (session->captured || session->thawed)
-		return -EINVAL;
-	args.threads = 0;
-	args.tid = 0;
-	session->holder = current->files;
-	err = crfs_freeze(session, &args);
-	out = crfs_copy_out(user, &args, size, sizeof(args));
-	return err ?: out;
+	args->threads = 0;
+	args->tid = 0;
+	return crfs_freeze(session, args);
 }
 
-static long crfs_ioctl_capture(struct crfs_session *session, void __user *user)
+static int crfs_ioctl_capture(struct crfs_session *session, struct crfs_ioc_capture *args)
 {
-	struct crfs_ioc_capture args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-	u32 size = args.size;
-	int out;
-
-	if (err)
-		return err;
-	if (args.flags || args.reserved)
+	if (args->flags || args->reserved || session->captured || session->thawed ||
+	    list_empty(&session->tasks))
 		return -EINVAL;
-	if (session->captured || session->thawed || list_empty(&session->tasks))
-		return -EINVAL;
-	args.pid = 0;
-	err = crfs_capture(session, &args);
-	out = crfs_copy_out(user, &args, size, sizeof(args));
-	return err ?: out;
+	args->pid = 0;
+	return crfs_capture(session, args);
 }
 
-static long crfs_ioctl_memory(struct crfs_session *session, void __user *user)
+static int crfs_ioctl_memory(struct crfs_session *session, const struct crfs_ioc_memory *args)
 {
-	struct crfs_ioc_memory args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (err)
-		return err;
-	if (args.flags || args.reserved || !session->captured)
+	if (args->flags || args->reserved || !session->captured)
 		return -EINVAL;
 	if (session->thawed)
 		return -ENODATA;
-	return crfs_memory_open(session, &args);
+	return crfs_memory_open(session, args);
 }
 
-static long crfs_ioctl_thaw(struct crfs_session *session, void __user *user)
+static int crfs_ioctl_thaw(struct crfs_session *session, struct crfs_ioc_thaw *args)
 {
-	struct crfs_ioc_thaw args;
-	int err = crfs_copy_in(&args, sizeof(args), user);
-
-	if (err)
-		return err;
-	if (args.flags)
+	if (args->flags)
 		return -EINVAL;
-	args.frozen_ns = crfs_session_thaw(session);
-	return crfs_copy_out(user, &args, args.size, sizeof(args));
+	args->frozen_ns = crfs_session_thaw(session);
+	return 0;
 }
 
+union crfs_session_args {
+	u32 size;
+	struct crfs_ioc_freeze freeze;
+	struct crfs_ioc_capture capture;
+	struct crfs_ioc_memory memory;
+	struct crfs_ioc_thaw thaw;
+};
+
+/* How long the argument of a command is, 0: there is no such command. */
+static size_t crfs_args_size(unsigned int command)
+{
+	switch (command) {
+	case CRFS_IOC_FREEZE:
+		return sizeof(struct crfs_ioc_freeze);
+	case CRFS_IOC_CAPTURE:
+		return sizeof(struct crfs_ioc_capture);
+	case CRFS_IOC_MEMORY:
+		return sizeof(struct crfs_ioc_memory);
+	case CRFS_IOC_THAW:
+		return sizeof(struct crfs_ioc_thaw);
+	default:
+		return 0;
+	}
+}
+
+static int crfs_session_command(struct crfs_session *session, unsigned int command,
+				union crfs_session_args *args)
+{
+	lockdep_assert_held(&session->lock);
+	switch (command) {
+	case CRFS_IOC_FREEZE:
+		return crfs_ioctl_freeze(session, &args->freeze);
+	case CRFS_IOC_CAPTURE:
+		return crfs_ioctl_capture(session, &args->capture);
+	case CRFS_IOC_MEMORY:
+		return crfs_ioctl_memory(session, &args->memory);
+	default:
+		return crfs_ioctl_thaw(session, &args->thaw);
+	}
+}
+
+/* The caller's memory is touched without the lock: it may fault for as long as he likes. */
 static long crfs_session_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	struct crfs_session *session = file->private_data;
 	void __user *user = (void __user *)argument;
-	long result;
+	size_t known = crfs_args_size(command);
+	union crfs_session_args args;
+	int result, err;
+	u32 size;
 
+	if (!known)
+		return -ENOTTY;
+	err = crfs_copy_in(&args, known, user);
+	if (err)
+		return err;
+	size = args.size;
+	/* Before it waits for the lock: who waits with it is told of a close, too. */
+	if (command == CRFS_IOC_FREEZE)
+		WRITE_ONCE(session->holder, current->files);
 	if (mutex_lock_interruptible(&session->lock))
 		return -EINTR;
-	switch (command) {
-	case CRFS_IOC_FREEZE:
-		result = crfs_ioctl_freeze(session, user);
-		break;
-	case CRFS_IOC_CAPTURE:
-		result = crfs_ioctl_capture(session, user);
-		break;
-	case CRFS_IOC_MEMORY:
-		result = crfs_ioctl_memory(session, user);
-		break;
-	case CRFS_IOC_THAW:
-		result = crfs_ioctl_thaw(session, user);
-		break;
-	default:
-		result = -ENOTTY;
-	}
+	result = crfs_session_command(session, command, &args);
 	mutex_unlock(&session->lock);
-	return result;
+	if (command == CRFS_IOC_MEMORY)
+		return result;
+	err = crfs_copy_out(user, &args, size, known);
+	return result ?: err;
 }
 
 /* The records stay readable after the thaw: they are a copy. */
@@ -200,10 +210,13 @@ static int crfs_session_flush(struct file *file, fl_owner_t owner)
 {
 	struct crfs_session *session = file->private_data;
 
+	/* A freeze of another's waits no longer than for this to be seen. */
+	if (READ_ONCE(session->holder) != owner ||
+	    (current->files == owner && iterate_fd(current->files, 0, crfs_is_file, file)))
+		return 0;
+	WRITE_ONCE(session->ending, true);
 	mutex_lock(&session->lock);
-	if (session->holder == owner &&
-	    (current->files != owner || !iterate_fd(current->files, 0, crfs_is_file, file)))
-		crfs_session_thaw(session);
+	crfs_session_thaw(session);
 	mutex_unlock(&session->lock);
 	return 0;
 }

@@ -4,11 +4,12 @@
  *
  * Life: created empty; tasks are frozen into it one after another; captured once; its
  * memory is read; thawed by the ioctl, or when who froze the tasks closes its last
- * descriptor or dies, whichever is first. Memory descriptors keep the struct, but neither the tasks frozen nor their
- * address spaces alive.
+ * descriptor or dies, whichever is first. Memory descriptors keep the struct, but neither
+ * the tasks frozen nor their address spaces alive.
  *
  * Locks, outermost first:
- *   crfs_session.lock        every ioctl of one checkpoint
+ *   crfs_session.lock        every ioctl of one checkpoint, but not while memory of the
+ *                            caller is touched; who waits under it looks at `ending`
  *     mmap_lock (read)       of a target, while its mappings are collected
  *     crfs_claims_lock       which tasks are frozen by any session
  *     crfs_parkers_lock      the works queued on threads, and whom each serves
@@ -42,7 +43,8 @@ struct crfs_session {
 	struct list_head tasks;		/* crfs_group.node, as frozen; lock */
 	ktime_t since;			/* the first freeze began; lock */
 	u64 frozen_ns;			/* how long it lasted, once thawed; lock */
-	fl_owner_t holder;		/* the descriptors of who froze last; lock */
+	fl_owner_t holder;		/* the descriptors of who freezes, last; read anywhere */
+	bool ending;			/* the holder closes it; set once, read anywhere */
 	bool captured;			/* lock */
 	bool thawed;			/* set once, under lock; read anywhere */
 	struct crfs_stream stream;	/* written by capture under lock, then constant */

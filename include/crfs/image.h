@@ -7,7 +7,7 @@
  *   records of objects        by type tag, then object id; ids strictly ascend
  *   records of EXTENTS        the table of saved memory
  *   one DATA record           its body starts at the next page boundary of the stream
- *   records of CHECKSUMS      one crc a chunk of the data
+ *   records of CHECKSUMS      one of each chunk of the data
  *   one END record
  *
  * Every record starts on a multiple of 8 bytes; what fills the gap is zero. All numbers
@@ -86,8 +86,9 @@ struct crfs_extent {
 #define CRFS_EXTENTS_MAX 4096U
 
 /*
- * CHECKSUMS: crc32c of each chunk of the data, __u32 each, the last chunk as short as it
- * is. The record id counts the CHECKSUMS records from 1; all but the last are full.
+ * CHECKSUMS: of each chunk of the data, __u32 each, the low half of its XXH64 (seed 0); the
+ * last chunk is as short as it is. The record id counts the CHECKSUMS records from 1; all but
+ * the last are full.
  */
 #define CRFS_CHUNK_SIZE (256U << 10)
 #define CRFS_CHECKSUMS_MAX 65536U

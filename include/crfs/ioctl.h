@@ -34,7 +34,8 @@
  *         ioctl(rst, CRFS_IOC_BUILD, ...)         the address spaces, each by a thread of its own
  *         ioctl(rst, CRFS_IOC_START, ...)         registers, signals, and all go on together
  * Before START has succeeded, whatever fails, or the last close of rst by its holder, or the
- * holder's death, kills every thread that has joined: nothing of them runs and nothing is left.
+ * holder's death, kills every thread that has joined: nothing of them runs and nothing is left,
+ * but for programs that execve(2) made of them.
  *
  * Every argument struct begins with its size as the caller knows it; a longer one than
  * the module knows must be zero beyond (E2BIG), a shorter one is filled with zeros
@@ -125,7 +126,8 @@ struct crfs_ioc_thaw {
 
 /*
  * On the device: returns a new restart's descriptor, close-on-exec. Its holder is who
- * opened it: the table of descriptors it was returned to. Threads that join inherit it.
+ * opened it: the table of descriptors it was returned to. Threads that join inherit it. EPERM:
+ * the caller is under a seccomp filter, without CAP_SYS_ADMIN.
  *
  * write(2) on it appends records, each whole, with its header, as in an image
  * (crfs/image.h), types ascending, of: mm, vma, sighand, sigaction, task, signal, thread,
@@ -146,7 +148,8 @@ struct crfs_ioc_restart {
  * mm.exe) or `shmem` (vma.shmem) object. A reference is taken. A vma that has both is
  * mapped from its file if that was supplied. A file that is mapped shared and whose vma has
  * the flag mw must be open for writing. An mm.exe must be a regular file that the task may
- * execute. EBADF: not open, or O_PATH; EINVAL: it cannot be mapped; EEXIST: supplied already.
+ * execute. EBADF: not open, or O_PATH; EINVAL: it cannot be mapped; EEXIST: supplied already; EFBIG: more
+ * than 1048576 files.
  */
 struct crfs_ioc_supply {
 	__u32 size;
@@ -248,14 +251,18 @@ struct crfs_ioc_join {
  *   EBADMSG  a record is bad, or refers to what was not written, or vmas overlap
  *   ENOENT   a file or shmem was not supplied
  *   ESRCH    a thread is missing, or has died
- *   EINVAL   threads share what their records do not, or the other way round; a range is not
+ *   EINVAL   threads share what their records do not, or the other way round, have become
+ *            another program by execve(2), or have POSIX timers; a range is not
  *            in a private vma; flags of a vma that cannot be had (`mr mw me` come from how
  *            its file is open and mounted); registers that no program can have; a restart
  *            block of another kind
  *   ENODATA  a file is too short for its range
+ *   EFAULT   saved memory lies beyond the end of the file that its vma maps
  *   EEXIST   a vma lies where [vvar] or [vdso] stands
  *   EACCES, ETXTBSY  mm.exe may not be executed, or is open for writing
- *   EAGAIN   RLIMIT_MEMLOCK or RLIMIT_SIGPENDING; EPERM: it may not lock memory
+ *   EAGAIN   RLIMIT_MEMLOCK or RLIMIT_SIGPENDING
+ *   EPERM    it may not lock memory, or have dumpable 2; an exit_signal other than SIGCHLD that
+ *            clone(2) did not choose, to a parent that is neither joined nor the caller
  *   EOPNOTSUPP  a state of this kind cannot be restarted on this kernel
  *   ETIMEDOUT, ENOMEM, EDEADLK (the caller has joined), errors of reading a file
  */

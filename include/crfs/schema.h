@@ -242,7 +242,8 @@
 	ROW(task, u32, sid, "sid", dec, ro, restore, kernel, 1, "its session")                                       \
 	ROW(task, bytes, nspid, "nspid", numbers, ro, restore, kernel, 1, "its pid in each namespace, outermost first") \
 	ROW(task, u32, state, "state", state, ro, restore, kernel, 1, "what it was doing")                           \
-	ROW(task, u32, exit_code, "exit_code", hex, ro, restore, kernel, 1, "of a zombie, as wait(2) gives it")      \
+	ROW(task, u32, exit_code, "exit_code", hex, ro, restore, kernel, 1,                                          \
+	    "of a zombie, as wait(2) gives it; of a stopped one, the signal until its parent has asked for it")      \
 	ROW(task, u32, exit_signal, "exit_signal", signal, rw, restore, kernel, 1, "sent to the parent at exit")     \
 	ROW(task, s32, oom_score_adj, "oom_score_adj", dec, rw, restore, kernel, 1, "as in /proc (proc(5))")         \
 	ROW(task, u32, child_subreaper, "child_subreaper", dec, rw, restore, kernel, 1, "PR_SET_CHILD_SUBREAPER")    \

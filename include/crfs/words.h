@@ -232,7 +232,8 @@
 	WORD(18, coredumping)      \
 	WORD(19, exiting)          \
 	WORD(20, hugetlb)          \
-	WORD(21, device_memory)
+	WORD(21, device_memory)    \
+	WORD(22, pkeys)
 
 /* capabilities(7); the kernel's numbers. */
 #define CRFS_BITS_capabilities(WORD)        \

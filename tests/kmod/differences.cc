@@ -123,7 +123,12 @@ std::string CompareMemory(Saved& before, Saved& after) {
       if (!right.count(address)) return std::string(text) + " is not there\n";
       if (right[address] != page) return std::string(text) + " differs\n";
     }
-    return "vma " + std::to_string(a[i].id) + " has more pages\n";
+    for (const auto& [address, page] : right) {
+      snprintf(text, sizeof(text), "vma %llu page %#llx", static_cast<unsigned long long>(a[i].id), static_cast<unsigned long long>(address));
+      if (!left.count(address))
+        return std::string(text) + (page == std::string(4096, 0) ? " is new, with zeros" : " is new, with data") + ", in " +
+               std::to_string(a[i].As<crfs_vma>().kind) + " " + std::string(a[i].Bytes(a[i].As<crfs_vma>().name)) + "\n";
+    }
   }
   return "";
 }

@@ -20,6 +20,8 @@
 
 namespace kmod_test {
 
+Options options;
+
 namespace {
 
 struct Named {
@@ -152,8 +154,16 @@ int main(int argc, char** argv) {
   using namespace kmod_test;
   int failed = 0;
   signal(SIGPIPE, SIG_IGN);
+  while (argc > 2 && std::string_view(argv[1]).compare(0, 2, "--") == 0) {
+    if (std::string_view(argv[1]) == "--seed") options.seed = strtoull(argv[2], nullptr, 10);
+    else if (std::string_view(argv[1]) == "--seconds") options.seconds = strtod(argv[2], nullptr);
+    else return fprintf(stderr, "%s: unknown option\n", argv[1]), 2;
+    argv += 2;
+    argc -= 2;
+  }
   for (const Named& test : Cases()) {
-    bool chosen = argc < 2 && std::string_view(test.name).compare(0, 6, "stress") != 0;
+    std::string_view kind = std::string_view(test.name).substr(0, 4);
+    bool chosen = argc < 2 && kind != "stre" && kind != "fuzz";
     for (int i = 1; i < argc; i++)
       chosen = chosen || std::string_view(test.name).find(argv[i]) != std::string_view::npos;
     if (!chosen) continue;

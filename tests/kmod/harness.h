@@ -14,6 +14,13 @@
 
 namespace kmod_test {
 
+// What the command line says: --seed N, --seconds N (0: each fuzzer has its own).
+struct Options {
+  uint64_t seed = 1;
+  double seconds = 0;
+};
+extern Options options;
+
 // An empty string is success.
 using Case = std::string (*)();
 struct Register {
