@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "crfs/image.h"
-#include "index/crc32c.h"
+#include "index/data_checksum.h"
 
 namespace crfs {
 namespace {
@@ -86,7 +86,7 @@ absl::Status DataChecks::Verify(
     if (auto status = image_->ReadAt({buffer.data(), size}, offset_ + place); !status.ok()) {
       return status;
     }
-    if (Crc32c({buffer.data(), size}) != *expected) {
+    if (DataChecksum({buffer.data(), size}) != *expected) {
       return image_->Damaged(
           absl::StrCat("offset ", offset_ + place, ": ", size,
                        " bytes of memory do not have the checksum that was saved with them"));

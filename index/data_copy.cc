@@ -14,7 +14,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
-#include "index/crc32c.h"
+#include "index/data_checksum.h"
 #include "index/mutex.h"
 
 namespace crfs {
@@ -82,7 +82,7 @@ class Copy {
     const absl::string_view bytes(buffer.data(), buffer.size());
     for (uint64_t offset = 0; offset < bytes.size(); offset += CRFS_CHUNK_SIZE) {
       checksums_[(begin + offset) / CRFS_CHUNK_SIZE] =
-          Crc32c(bytes.substr(offset, CRFS_CHUNK_SIZE));
+          DataChecksum(bytes.substr(offset, CRFS_CHUNK_SIZE));
     }
     if (fd_ < 0) return absl::OkStatus();
     if (absl::Status status = WriteAt(fd_, begin_ + begin, bytes); !status.ok()) return status;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
 #include "index/crc32c.h"
+#include "index/data_checksum.h"
 #include "index/image_checker.h"
 #include "index/image_input.h"
 
@@ -261,18 +262,17 @@ class Reader {
   }
 
   absl::Status StreamData() {
-    uint32_t crc = 0;
+    DataChecksummer checksummer;
     for (uint64_t done = 0; done < record_.length;) {
       if (absl::Status status = input_.Fill(1); !status.ok()) return status;
       if (input_.ready().empty()) return Wrong("the image ends within its data", kTruncated);
       const uint64_t left =
           std::min<uint64_t>(record_.length - done, CRFS_CHUNK_SIZE - done % CRFS_CHUNK_SIZE);
       const absl::string_view piece = input_.ready().substr(0, static_cast<size_t>(left));
-      crc = Crc32c(piece, crc);
+      checksummer.Add(piece);
       done += piece.size();
       if (done % CRFS_CHUNK_SIZE == 0 || done == record_.length) {
-        crcs_.push_back(crc);
-        crc = 0;
+        computed_.push_back(checksummer.Take());
       }
       absl::Status status = visitor_.Data(piece);
       if (!status.ok()) return status;
@@ -295,7 +295,7 @@ class Reader {
     checksums_.resize(static_cast<size_t>(count));
     std::memcpy(checksums_.data(), body.data(), body.size());
     for (size_t i = 0; !skip_data_ && i < checksums_.size(); ++i) {
-      if (checksums_[i] == crcs_[before + i]) continue;
+      if (checksums_[i] == computed_[before + i]) continue;
       const uint64_t offset = (before + i) * CRFS_CHUNK_SIZE;
       const uint64_t length = std::min<uint64_t>(CRFS_CHUNK_SIZE, checker_.data() - offset);
       return absl::DataLossError(absl::StrCat("at byte ", data_offset_ + offset,
@@ -339,7 +339,7 @@ class Reader {
   std::vector<crfs_extent> extents_;  // of one record
   uint64_t extents_records_ = 0;
   uint64_t data_offset_ = 0;
-  std::vector<uint32_t> crcs_;       // of the data that was read, one a chunk
+  std::vector<uint32_t> computed_;   // of the data that was read, one a chunk
   std::vector<uint32_t> checksums_;  // of one record
   uint64_t checksums_records_ = 0;
   bool checksums_seen_ = false;  // all of them

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
 #include "index/crc32c.h"
+#include "index/data_checksum.h"
 #include "index/image_checker.h"
 #include "index/image_input.h"
 
@@ -142,7 +143,7 @@ struct ImageWriter::State {
     for (absl::string_view rest = bytes; !rest.empty();) {
       const size_t left = CRFS_CHUNK_SIZE - chunk_length;
       const absl::string_view piece = rest.substr(0, left);
-      chunk_crc = Crc32c(piece, chunk_crc);
+      checksummer.Add(piece);
       chunk_length += piece.size();
       if (chunk_length == CRFS_CHUNK_SIZE) EndChunk();
       rest.remove_prefix(piece.size());
@@ -161,8 +162,7 @@ struct ImageWriter::State {
   }
 
   void EndChunk() {
-    checksums.push_back(chunk_crc);
-    chunk_crc = 0;
+    checksums.push_back(checksummer.Take());
     chunk_length = 0;
   }
 
@@ -208,7 +208,7 @@ struct ImageWriter::State {
   uint64_t extents_records = 0;
 
   uint64_t data_offset = 0;
-  uint32_t chunk_crc = 0;
+  DataChecksummer checksummer;
   uint32_t chunk_length = 0;
   std::vector<uint32_t> checksums;
 };

@@ -343,6 +343,7 @@ absl::Status Index::VerifyData(uint64_t image_offset, uint64_t length) const {
   return state_->checks.Verify(image_offset, length, checksum);
 }
 
+std::string Index::identity() const { return state_->image.uuid() + state_->image.digest(); }
 const std::string& Index::image_path() const { return state_->image.path(); }
 int Index::image_fd() const { return state_->image.fd(); }
 uint64_t Index::image_size() const { return state_->image.size(); }

@@ -114,6 +114,8 @@ class Index {
   absl::Status VerifyData(uint64_t image_offset, uint64_t length) const;
 
   const std::string& image_path() const;
+  // Names the image among all others: its uuid and digest, 32 bytes or less.
+  std::string identity() const;
   int image_fd() const;
   uint64_t image_size() const;  // bytes
   uint32_t format() const;

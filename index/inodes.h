@@ -5,9 +5,9 @@
 // from before a restart) knows, and it is the same at each mount of an image.
 //
 //   8 bits   0: fixed folders; 1 + ObjectType::index: what lies in an object's directory;
-//            255: .views
+//            254: what was made in an editable tree; 255: .views
 //   44 bits  the object's id; 0 for fixed folders and for .views itself; of .views/PID the
-//            task's id
+//            task's id; of what was made, a number counted up
 //   12 bits  the place within that directory (index/shape.h, ViewPlace); of fixed folders
 //            one more, so that the root is number 1 and there is no number 0
 //
@@ -25,6 +25,7 @@
 
 namespace crfs {
 
+inline constexpr uint8_t kEditsArea = 254;
 inline constexpr uint8_t kViewsArea = 255;
 
 enum ViewPlace : uint16_t {
@@ -53,6 +54,11 @@ inline Inode MakeInode(uint8_t area, uint64_t id, uint16_t place) {
 }
 inline Inode ObjectInode(const ObjectType& type, uint64_t id, uint16_t place) {
   return MakeInode(static_cast<uint8_t>(type.index + 1), id, place);
+}
+// Whether it is of an object of the image.
+inline bool IsInImage(Inode inode) {
+  const uint8_t area = Split(inode).area;
+  return area != 0 && area < kEditsArea;
 }
 inline Inode FixedInode(uint16_t place) { return uint64_t{place} + 1; }
 inline Inode ViewInode(uint64_t task_id, ViewPlace place) {

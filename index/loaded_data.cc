@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "crfs/image.h"
-#include "index/crc32c.h"
+#include "index/data_checksum.h"
 #include "index/loaded_state.h"
 
 namespace crfs {
@@ -87,7 +87,7 @@ std::string LoadedCheckpoint::State::MemoryPath(const SavedMemory* saved) const 
 absl::Status LoadedData::CompareChecksums(uint64_t offset, std::span<const char> bytes) const {
   const absl::string_view all(bytes.data(), bytes.size());
   for (size_t i = 0; i < all.size(); i += CRFS_CHUNK_SIZE) {
-    if (Crc32c(all.substr(i, CRFS_CHUNK_SIZE)) ==
+    if (DataChecksum(all.substr(i, CRFS_CHUNK_SIZE)) ==
         state_->checksums[(offset + i) / CRFS_CHUNK_SIZE]) {
       continue;
     }

@@ -26,22 +26,22 @@ enum class Key : uint8_t { kSingle, kId, kNumber, kSignal, kRange };
 // The text forms of values. Word lists (enumerations and flag bits) are two codecs; which
 // list is in Row::words.
 enum class Codec : uint8_t {
-  kDec,      // decimal
-  kHex,      // 0x and lower-case hexadecimal
-  kHex8,     // eight digits, as in /proc/PID/personality
-  kOct,      // octal with one leading 0
-  kUmask,    // four octal digits, as in /proc/PID/status
-  kOffset,   // at least eight hexadecimal digits, as in /proc/PID/maps
-  kDev,      // major:minor, hexadecimal, as in /proc/PID/maps; the value is major << 32 | minor
-  kNsec,     // seconds with nine decimals; the value is in nanoseconds
-  kTime,     // RFC 3339, UTC, nine decimals; the value is nanoseconds since the epoch
-  kLimit,    // decimal, or `unlimited`
-  kPerm,     // rwxp, as in /proc/PID/maps
-  kHandler,  // default, ignore, or an address
-  kSignal,   // SIGHUP, SIGRTMIN+3, ..., or 0
-  kSigset,   // signals by name, separated by blanks
-  kEnum,     // one word of Row::words
-  kBits,     // words of Row::words, separated by blanks
+  kDec,        // decimal
+  kHex,        // 0x and lower-case hexadecimal
+  kHex8,       // eight digits, as in /proc/PID/personality
+  kOct,        // octal with one leading 0
+  kUmask,      // four octal digits, as in /proc/PID/status
+  kOffset,     // at least eight hexadecimal digits, as in /proc/PID/maps
+  kDev,        // major:minor, hexadecimal, as in /proc/PID/maps; the value is major << 32 | minor
+  kNsec,       // seconds with nine decimals; the value is in nanoseconds
+  kTime,       // RFC 3339, UTC, nine decimals; the value is nanoseconds since the epoch
+  kLimit,      // decimal, or `unlimited`
+  kPerm,       // rwxp, as in /proc/PID/maps
+  kHandler,    // default, ignore, or an address
+  kSignal,     // SIGHUP, SIGRTMIN+3, ..., or 0
+  kSigset,     // signals by name, separated by blanks
+  kEnum,       // one word of Row::words
+  kBits,       // words of Row::words, separated by blanks
   kOpenFlags,  // as kBits, with the access mode first
   // codecs of `bytes` rows
   kText,     // one line; newline and backslash as \ooo
@@ -53,13 +53,13 @@ enum class Codec : uint8_t {
   kAuxv,     // (type, value) pairs of u64, one a line: AT_PHDR 0x400040
   kHexdump,  // bytes as hexadecimal digits
   // references, and rows that are not stored
-  kRef,      // a relative symbolic link to the object
-  kId,       // the object id
-  kRefs,     // how many references the image holds to the object
-  kFormat,   // the format version of the image
-  kPages,    // the memory of the object
-  kPagemap,  // which pages of it are saved, a range of offsets a line (index/pagemap.h)
-  kVia,      // the row of the same field in what the row named `via` refers to
+  kRef,        // a relative symbolic link to the object
+  kId,         // the object id
+  kRefs,       // how many references the image holds to the object
+  kFormat,     // the format version of the image
+  kPages,      // the memory of the object
+  kPagemap,    // which pages of it are saved, a range of offsets a line (index/pagemap.h)
+  kVia,        // the row of the same field in what the row named `via` refers to
   kViaLeader,  // the same in the first thread of a task
 };
 
@@ -84,12 +84,12 @@ struct Row {
   uint32_t size;    // bytes in the wire struct; of kNone rows 0
   absl::string_view doc;
   std::span<const Word> words;  // of kEnum, kBits and kOpenFlags
-  absl::string_view target;      // kRef: name of the type referred to; kVia: field of the reference
+  absl::string_view target;     // kRef: name of the type referred to; kVia: field of the reference
 };
 
 struct ObjectType {
   absl::string_view name;
-  uint32_t tag;            // record type
+  uint32_t tag;             // record type
   absl::string_view owner;  // name of the owning type; empty: none
   absl::string_view place;
   Key key;

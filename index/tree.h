@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "index/unique_fd.h"
 
 namespace crfs {
 
@@ -51,11 +52,14 @@ struct Entry {
 
 // A part of a file's contents. Pieces of one Read follow one another.
 struct Piece {
-  enum class Kind { kBytes, kZeros, kImage };
+  enum class Kind { kBytes, kZeros, kImage, kFile };
   Kind kind;
   uint64_t length;
   std::string bytes;          // kBytes
   uint64_t image_offset = 0;  // kImage: where in image_fd(), verified against its checksum
+  // kFile, of an EditableTree alone: an open file, and where in it.
+  std::shared_ptr<const UniqueFd> file = nullptr;
+  uint64_t file_offset = 0;
 };
 using Contents = absl::InlinedVector<Piece, 2>;
 

@@ -22,6 +22,9 @@ absl::Status CopyContents(const Tree& tree, const Attributes& file, ByteSink& ou
 // The whole of a small file.
 absl::StatusOr<std::string> ReadContents(const Tree& tree, const Attributes& file);
 
+// Adds the bytes of what was read. `image_fd` is the tree's.
+absl::Status AppendContents(const Contents& contents, int image_fd, std::string* bytes);
+
 }  // namespace crfs
 
 #endif  // CRFS_INDEX_TREE_CONTENTS_H_

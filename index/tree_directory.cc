@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -108,11 +107,6 @@ absl::StatusOr<std::string> ReadLinkIn(int directory, const std::string& name) {
   if (length < 0) return absl::ErrnoToStatus(errno, "cannot be read");
   target.resize(static_cast<size_t>(length));
   return target;
-}
-
-bool IsUnset(int directory, const std::string& name) {
-  const std::string path = absl::StrCat("/proc/self/fd/", directory, "/", name);
-  return ::lgetxattr(path.c_str(), "user.crfs.unset", nullptr, 0) >= 0;
 }
 
 CrfsMount FindCrfsMount(int directory) {

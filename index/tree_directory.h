@@ -32,9 +32,6 @@ absl::StatusOr<std::string> ReadWhole(int directory, const std::string& name);
 // Errors likewise.
 absl::StatusOr<std::string> ReadLinkIn(int directory, const std::string& name);
 
-// Whether crfs has made the file and nobody has given it a value (user.crfs.unset).
-bool IsUnset(int directory, const std::string& name);
-
 // What crfs itself vouches for: of a mount that cannot be written, that every file is as it
 // was made. Elsewhere, nothing.
 enum class CrfsMount { kNone, kReadOnly, kWritable };

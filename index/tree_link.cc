@@ -37,8 +37,9 @@ std::string Shown(absl::string_view text) {
   return EscapeText(text.substr(0, kShown));
 }
 
-// The path from the root that a link leads to; nullopt if it leads out of the tree.
-std::optional<std::string> Follow(absl::string_view path, absl::string_view text) {
+}  // namespace
+
+std::optional<std::string> FollowLink(absl::string_view path, absl::string_view text) {
   std::vector<absl::string_view> names = absl::StrSplit(path, '/', absl::SkipEmpty());
   names.pop_back();  // the link's own
   for (const absl::string_view name : absl::StrSplit(text, '/', absl::SkipEmpty())) {
@@ -54,15 +55,13 @@ std::optional<std::string> Follow(absl::string_view path, absl::string_view text
   return absl::StrJoin(names, "/");
 }
 
-}  // namespace
-
 absl::StatusOr<TreeFile> ParseLink(const ObjectType& type, const Row& row, absl::string_view path,
                                    absl::string_view text) {
   TreeFile file;
   if (absl::StartsWith(text, "/")) {
     return Wrong(row, absl::StrCat("is a link to the absolute path ", Shown(text)));
   }
-  const std::optional<std::string> target = Follow(path, text);
+  const std::optional<std::string> target = FollowLink(path, text);
   if (!target.has_value()) {
     return Wrong(row, absl::StrCat("is a link out of the tree, to ", Shown(text)));
   }

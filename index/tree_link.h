@@ -5,6 +5,7 @@
 #ifndef CRFS_INDEX_TREE_LINK_H_
 #define CRFS_INDEX_TREE_LINK_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,10 @@ namespace crfs {
 // whose codec is kRef. INVALID_ARGUMENT says what is wrong and what to do.
 absl::StatusOr<TreeFile> ParseLink(const ObjectType& type, const Row& row, absl::string_view path,
                                    absl::string_view text);
+
+// The path from the root that a link at `path` with this text leads to; nullopt if it leads out
+// of the tree.
+std::optional<std::string> FollowLink(absl::string_view path, absl::string_view text);
 
 }  // namespace crfs
 

@@ -15,14 +15,6 @@ namespace {
 // Read at once, to look for zeros.
 constexpr uint64_t kStep = 1 << 20;
 
-void AddPages(std::vector<crfs_extent>& extents, uint64_t offset, uint64_t length) {
-  if (!extents.empty() && extents.back().offset + extents.back().length == offset) {
-    extents.back().length += length;
-  } else {
-    extents.push_back({.offset = offset, .length = length});
-  }
-}
-
 class PageFinder {
  public:
   PageFinder(int fd, uint64_t size, bool keep_zeros)
@@ -88,6 +80,14 @@ class PageFinder {
 };
 
 }  // namespace
+
+void AddPages(std::vector<crfs_extent>& extents, uint64_t offset, uint64_t length) {
+  if (!extents.empty() && extents.back().offset + extents.back().length == offset) {
+    extents.back().length += length;
+  } else {
+    extents.push_back({.offset = offset, .length = length});
+  }
+}
 
 bool IsZero(absl::string_view bytes) {
   // Each byte is the one before it, and the first is zero: memcmp does it by vectors.

@@ -27,6 +27,10 @@ absl::StatusOr<std::vector<crfs_extent>> FindPages(int fd, uint64_t size,
                                                    const std::vector<crfs_extent>& listed,
                                                    bool keep_zeros);
 
+// Adds an extent, of at least a byte, behind all others; one that touches the last is merged
+// with it.
+void AddPages(std::vector<crfs_extent>& extents, uint64_t offset, uint64_t length);
+
 // Both together, those that touch merged. They must not overlap.
 std::vector<crfs_extent> Unite(const std::vector<crfs_extent>& one,
                                const std::vector<crfs_extent>& other);

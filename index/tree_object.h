@@ -26,7 +26,6 @@ struct TreeObject;
 struct TreeFile {
   enum class Kind : uint8_t {
     kMissing,
-    kUnset,    // there, but nobody has given it a value (user.crfs.unset)
     kWrong,    // there, and a problem has been noted
     kValue,    // `value`
     kLink,     // a link to the object of its type whose id, or key number, is value.number

@@ -91,12 +91,7 @@ class Parser {
       return;
     }
     absl::StatusOr<Value> value = ParseText(*shown, *text);
-    // What is not a default has been set: no need to ask.
-    const bool may_be_unset = context_.mount == CrfsMount::kWritable && row.wire != Wire::kNone &&
-                              (!value.ok() || *value == Value());
-    if (may_be_unset && IsUnset(directory, entry.name)) {
-      file.kind = TreeFile::Kind::kUnset;
-    } else if (value.ok()) {
+    if (value.ok()) {
       file.value = *std::move(value);
       file.kind = TreeFile::Kind::kValue;
     } else {
@@ -175,8 +170,8 @@ class Parser {
           absl::StrCat("is ", memory.file_size, " bytes long, but its memory is ", wanted,
                        ": make it that long (truncate -s ", wanted, ")"));
     }
-    // To search each hole would take long, and to no end.
-    if (context_.mount == CrfsMount::kReadOnly && memory.pagemap.has_value()) {
+    // A mount's own is exact; to search each hole would take long, and to no end.
+    if (context_.mount != CrfsMount::kNone && memory.pagemap.has_value()) {
       memory.extents = listed;
       return absl::OkStatus();
     }

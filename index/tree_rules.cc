@@ -129,14 +129,11 @@ class Checker {
   // ---- what is missing --------------------------------------------------------------------
 
   void CheckValue(const TreeObject& object, const Row& row) {
-    const Kind kind = object.file(row).kind;
-    if (kind != Kind::kMissing && kind != Kind::kUnset) return;
+    if (object.file(row).kind != Kind::kMissing) return;
     if (row.since > format_) return;  // nobody knew of it then
     const absl::Status fits = row.wire == Wire::kBytes ? absl::OkStatus() : CheckNumber(row, 0);
     if (fits.ok() && !NeedsAllFiles(*object.type)) return;
-    problems_.Add(object.PathOf(row), kind == Kind::kUnset
-                                          ? "has not been given a value: write it"
-                                          : "is missing: copy it again, or write it");
+    problems_.Add(object.PathOf(row), "is missing: copy it again, or write it");
   }
 
   void CheckReference(const TreeObject& object, const Row& row) {

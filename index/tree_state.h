@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -99,6 +100,13 @@ class Tree::State {
 
   mutable TextCache texts_;  // of views, and of rows that take long to make
 };
+
+// What the schema says of a file, as extended attributes: their names after this prefix, and the
+// value of one, if the file has it.
+inline constexpr absl::string_view kXattrsPrefix = "user.crfs.";
+inline constexpr absl::string_view kSchemaXattrs[] = {"type",   "id",      "doc",
+                                                      "access", "restart", "codec"};
+std::optional<std::string> SchemaXattr(const Place& place, absl::string_view name);
 
 inline absl::Status NoSuchFile() { return absl::NotFoundError("there is no such file"); }
 inline absl::Status NotADirectory() { return absl::FailedPreconditionError("not a directory"); }

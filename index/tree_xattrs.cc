@@ -121,10 +121,9 @@ absl::string_view CodecOf(const ObjectType& type, const Row& row) {
   return NameOf((shown == nullptr ? row : *shown).codec);
 }
 
-constexpr absl::string_view kPrefix = "user.crfs.";
-constexpr absl::string_view kNames[] = {"type", "id", "doc", "access", "restart", "codec"};
+}  // namespace
 
-std::optional<std::string> ValueOf(const Place& place, absl::string_view name) {
+std::optional<std::string> SchemaXattr(const Place& place, absl::string_view name) {
   if (place.kind == Place::Kind::kTaskView) {
     for (const ViewFile& file : kViewFiles) {
       if (file.place == place.view && name == "doc") return std::string(file.doc);
@@ -161,14 +160,12 @@ std::optional<std::string> ValueOf(const Place& place, absl::string_view name) {
   return std::nullopt;
 }
 
-}  // namespace
-
 std::vector<std::string> Tree::ListXattrs(Inode inode) const {
   std::vector<std::string> names;
   const auto place = State::Locate(inode);
   if (!place.ok()) return names;
-  for (const absl::string_view name : kNames) {
-    if (ValueOf(*place, name).has_value()) names.push_back(absl::StrCat(kPrefix, name));
+  for (const absl::string_view name : kSchemaXattrs) {
+    if (SchemaXattr(*place, name).has_value()) names.push_back(absl::StrCat(kXattrsPrefix, name));
   }
   return names;
 }
@@ -176,8 +173,8 @@ std::vector<std::string> Tree::ListXattrs(Inode inode) const {
 absl::StatusOr<std::string> Tree::GetXattr(Inode inode, absl::string_view name) const {
   const auto place = State::Locate(inode);
   if (!place.ok()) return place.status();
-  if (name.substr(0, kPrefix.size()) == kPrefix) {
-    auto value = ValueOf(*place, name.substr(kPrefix.size()));
+  if (name.substr(0, kXattrsPrefix.size()) == kXattrsPrefix) {
+    auto value = SchemaXattr(*place, name.substr(kXattrsPrefix.size()));
     if (value.has_value()) return *std::move(value);
   }
   return absl::NotFoundError("there is no such attribute");

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "index/edit_error.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace crfs {
+namespace {
+
+constexpr absl::string_view kErrno = "crfs/errno";
+
+}  // namespace
+
+absl::Status EditError(int error, absl::string_view message) {
+  absl::Status status(absl::ErrnoToStatusCode(error), message);
+  status.SetPayload(kErrno, absl::Cord(absl::StrCat(error)));
+  return status;
+}
+
+std::optional<int> EditErrno(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kErrno);
+  int error;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &error)) return std::nullopt;
+  return error;
+}
+
+}  // namespace crfs
