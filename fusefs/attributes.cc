@@ -33,12 +33,12 @@ struct stat StatOf(const Attributes& attributes) {
   return result;
 }
 
-fuse_entry_param EntryOf(const Attributes& attributes) {
+fuse_entry_param EntryOf(const Attributes& attributes, Belief belief) {
   fuse_entry_param entry = {};
   entry.ino = attributes.inode;
   entry.attr = StatOf(attributes);
-  entry.attr_timeout = kForever;
-  entry.entry_timeout = kForever;
+  entry.attr_timeout = belief.attributes;
+  entry.entry_timeout = belief.name;
   return entry;
 }
 

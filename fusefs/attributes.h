@@ -10,12 +10,19 @@
 
 namespace crfs {
 
-// Seconds for which the kernel may believe a name or an attribute. An image never changes,
-// so this only has to fit the kernel's clock: about 31 years.
+// As long as the kernel's clock can say, in seconds: about 31 years.
 inline constexpr double kForever = 1e9;
 
+// Seconds for which the kernel may believe that a name is this inode, and what stat(2) shows.
+struct Belief {
+  double name;
+  double attributes;
+};
+// What an image says never changes.
+inline constexpr Belief kBelieveForever = {kForever, kForever};
+
 struct stat StatOf(const Attributes& attributes);
-fuse_entry_param EntryOf(const Attributes& attributes);
+fuse_entry_param EntryOf(const Attributes& attributes, Belief belief);
 
 }  // namespace crfs
 

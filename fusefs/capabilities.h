@@ -15,8 +15,13 @@ inline constexpr unsigned kMaxRead = 256 << 10;
 // Read ahead of a sequential reader, in bytes.
 inline constexpr unsigned kReadAhead = 4 * kMaxRead;
 
-// Takes what the kernel offers that suits a file system that never changes.
-void Negotiate(fuse_conn_info* connection);
+enum class Changes {
+  kNever,            // an image
+  kByTheMountAlone,  // edits: nothing changes but by what the kernel asks for
+};
+
+// Takes what the kernel offers that suits such a file system.
+void Negotiate(fuse_conn_info* connection, Changes changes);
 
 }  // namespace crfs
 

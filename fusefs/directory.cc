@@ -24,11 +24,12 @@ constexpr size_t kMaxReply = 64 << 10;
 
 class Entries {
  public:
-  Entries(fuse_req_t request, size_t size, bool attributes)
-      : request_(request),
-        size_(size),
-        attributes_(attributes),
-        buffer_(std::make_unique_for_overwrite<char[]>(size)) {}
+  Entries(const EntriesRequest& wanted, absl::FunctionRef<Belief(Inode)> belief)
+      : request_(wanted.request),
+        size_(std::min(wanted.size, kMaxReply)),
+        attributes_(wanted.attributes),
+        belief_(belief),
+        buffer_(std::make_unique_for_overwrite<char[]>(size_)) {}
 
   // False if it does not fit any more.
   bool Add(absl::string_view name, const Attributes& attributes, uint64_t next) {
@@ -37,9 +38,11 @@ class Entries {
     const size_t room = size_ - used_;
     size_t needed;
     if (attributes_) {
-      fuse_entry_param entry = EntryOf(attributes);
-      // The kernel looks neither of them up by what is given here.
-      if (name == "." || name == "..") entry.ino = 0;
+      // The kernel looks neither of these two up by what is given here.
+      const bool dots = name == "." || name == "..";
+      fuse_entry_param entry =
+          EntryOf(attributes, dots ? kBelieveForever : belief_(attributes.inode));
+      if (dots) entry.ino = 0;
       needed = fuse_add_direntry_plus(request_, place, room, name_.c_str(), &entry,
                                       static_cast<off_t>(next));
     } else {
@@ -60,32 +63,32 @@ class Entries {
   const fuse_req_t request_;
   const size_t size_;
   const bool attributes_;
+  const absl::FunctionRef<Belief(Inode)> belief_;
   const std::unique_ptr<char[]> buffer_;
   size_t used_ = 0;
   std::string name_;  // the current one, ended by a NUL
 };
 
-absl::Status AddFrom(const Tree& tree, Inode directory, uint64_t offset, Entries& entries) {
-  const Attributes self = {.inode = directory, .mode = S_IFDIR};
+absl::Status AddFrom(const ListedDirectory& directory, uint64_t offset, Entries& entries) {
+  const Attributes self = {.inode = directory.inode, .mode = S_IFDIR};
   if (offset < kAfterDot && !entries.Add(".", self, kAfterDot)) return absl::OkStatus();
   if (offset < kAfterDotDot) {
-    const absl::StatusOr<Inode> parent = tree.Parent(directory);
+    const absl::StatusOr<Inode> parent = directory.parent();
     if (!parent.ok()) return parent.status();
     const Attributes above = {.inode = *parent, .mode = S_IFDIR};
     if (!entries.Add("..", above, kAfterDotDot)) return absl::OkStatus();
   }
   const uint64_t from = std::max(offset, kAfterDotDot) - kAfterDotDot;
-  return tree.List(directory, from, [&entries](const Entry& entry) {
+  return directory.list(from, [&entries](const Entry& entry) {
     return entries.Add(entry.name, entry.attributes, entry.next + kAfterDotDot);
   });
 }
 
 }  // namespace
 
-void ReplyEntries(const Tree& tree, Reply& reply, fuse_req_t request, Inode directory, size_t size,
-                  off_t offset, bool attributes) {
-  Entries entries(request, std::min(size, kMaxReply), attributes);
-  const absl::Status status = AddFrom(tree, directory, static_cast<uint64_t>(offset), entries);
+void ReplyEntries(const ListedDirectory& directory, const EntriesRequest& wanted, Reply& reply) {
+  Entries entries(wanted, directory.belief);
+  const absl::Status status = AddFrom(directory, static_cast<uint64_t>(wanted.offset), entries);
   // What was found before a damaged place is given out; the place itself fails the next call.
   if (!status.ok() && entries.bytes().empty()) return reply.Failed(status);
   reply.Bytes(entries.bytes());

@@ -3,10 +3,14 @@
 #include "fusefs/errno.h"
 
 #include <cerrno>
+#include <optional>
+
+#include "index/edit_error.h"
 
 namespace crfs {
 
 int ErrnoOf(const absl::Status& status) {
+  if (const std::optional<int> error = EditErrno(status); error.has_value()) return *error;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return 0;

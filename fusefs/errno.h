@@ -9,8 +9,9 @@
 
 namespace crfs {
 
-// Positive; 0 for OK. Damage is EIO, never ENOENT; what is not implemented is EOPNOTSUPP
-// (ENOSYS would switch the operation off for good).
+// Positive; 0 for OK. An error that says its errno (index/edit_error.h) has that one. Damage is
+// EIO, never ENOENT; what is not implemented is EOPNOTSUPP (ENOSYS would switch the operation off
+// for good).
 int ErrnoOf(const absl::Status& status);
 
 // The same for extended attributes, where one that is not there is ENODATA.

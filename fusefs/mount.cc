@@ -18,9 +18,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "fusefs/background.h"
+#include "fusefs/edits_folder.h"
 #include "fusefs/mountpoint.h"
+#include "fusefs/operations.h"
 #include "fusefs/session.h"
 #include "fusefs/stop_signals.h"
+#include "fusefs/writable_operations.h"
+#include "index/editable_tree.h"
 #include "index/index.h"
 #include "index/tree.h"
 
@@ -41,24 +45,64 @@ void RemoveFolder(const std::string& folder) {
   if (!folder.empty()) std::filesystem::remove_all(folder, ignored);
 }
 
-absl::Status Serve(const MountOptions& options, const std::function<void()>& ready) {
-  const absl::Cleanup remove = [&options] { RemoveFolder(options.temporary_folder); };
-  StopSignals signals;
+absl::StatusOr<std::unique_ptr<Index>> OpenIndex(const MountOptions& options) {
   IndexOptions index_options;
   index_options.directory = options.index_directory;
   index_options.progress = options.progress;
-  const absl::StatusOr<std::unique_ptr<Index>> index = Index::Open(options.image, index_options);
-  if (!index.ok()) return index.status();
+  absl::StatusOr<std::unique_ptr<Index>> index = Index::Open(options.image, index_options);
   // From here on the image has no name: whatever becomes of us, its space is given back.
-  if (!options.temporary_folder.empty()) ::unlink(options.image.c_str());
-  const Tree tree(index->get(), TreeOptions{.list_views = options.list_views});
+  if (index.ok() && !options.temporary_folder.empty()) ::unlink(options.image.c_str());
+  return index;
+}
 
+// Mounts, and answers the kernel until the mount ends.
+absl::Status ServeSession(const Session::Service& service, const MountOptions& options,
+                          StopSignals& signals) {
   signals.Hold();
-  const absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(tree, options, ready);
+  const absl::StatusOr<std::unique_ptr<Session>> session = Session::Mount(service, options);
   if (!session.ok()) return session.status();
   signals.Deliver([&session] { (*session)->Stop(); });
   const absl::Cleanup release = [&signals] { signals.Release(); };
   return (*session)->Serve();
+}
+
+absl::Status ServeImage(const MountOptions& options, const std::function<void()>& ready) {
+  StopSignals signals;
+  const absl::StatusOr<std::unique_ptr<Index>> index = OpenIndex(options);
+  if (!index.ok()) return index.status();
+  const Tree tree(index->get(), TreeOptions{.list_views = options.list_views});
+  Mounted mounted = {tree, ready};
+  return ServeSession({Operations(), &mounted, false}, options, signals);
+}
+
+absl::Status ServeEdits(const MountOptions& options, const std::function<void()>& ready) {
+  StopSignals signals;
+  // Before the mount hides it.
+  const absl::StatusOr<EditsFolder> folder = EditsFolder::Open(options.edits_directory);
+  if (!folder.ok()) return folder.status();
+  std::unique_ptr<Index> image;
+  if (!options.is_new) {
+    absl::StatusOr<std::unique_ptr<Index>> index = OpenIndex(options);
+    if (!index.ok()) return index.status();
+    image = *std::move(index);
+  }
+  const absl::StatusOr<std::unique_ptr<EditableTree>> tree =
+      EditableTree::Open(image.get(), folder->path());
+  if (!tree.ok()) return folder->Named(tree.status());
+  absl::Status served;
+  {
+    WritableMounted mounted = {**tree, ready};
+    served =
+        ServeSession({WritableOperations(), &mounted, true, &mounted.session}, options, signals);
+  }
+  const absl::Status kept = folder->Named((*tree)->Sync());
+  return served.ok() ? kept : served;
+}
+
+absl::Status Serve(const MountOptions& options, const std::function<void()>& ready) {
+  const absl::Cleanup remove = [&options] { RemoveFolder(options.temporary_folder); };
+  return options.writable || options.is_new ? ServeEdits(options, ready)
+                                            : ServeImage(options, ready);
 }
 
 // The first answer of the mount, as its users will see it.
@@ -69,6 +113,18 @@ absl::Status CheckAnswer(const std::string& directory) {
                                           std::strerror(errno), ": see the system's log"));
 }
 
+// Where edits are kept, unless that has been said.
+absl::Status PrepareEdits(MountOptions& options) {
+  if (options.source.empty() && options.is_new) options.source = "none";
+  if (!options.temporary_folder.empty()) {
+    options.edits_directory = absl::StrCat(options.temporary_folder, "/edits");
+  } else if (options.edits_directory.empty()) {
+    if (absl::Status status = CheckHoldsEditsAlone(options.directory); !status.ok()) return status;
+    options.edits_directory = absl::StrCat(options.directory, "/", kEditsName);
+  }
+  return absl::OkStatus();
+}
+
 // Looks at all that can be looked at before a mount, and makes the paths absolute.
 absl::Status Prepare(MountOptions& options) {
   const absl::StatusOr<std::string> directory = CheckMountpoint(options.directory);
@@ -76,12 +132,12 @@ absl::Status Prepare(MountOptions& options) {
   options.directory = *directory;
   const absl::Status fuse = CheckFuse(options.allow_other.value_or(false));
   if (!fuse.ok()) return fuse;
-  for (std::string* path : {&options.image, &options.index_directory}) {
+  for (std::string* path : {&options.image, &options.index_directory, &options.edits_directory}) {
     if (path->empty()) continue;
     const absl::Status status = MakeAbsolute(*path);
     if (!status.ok()) return status;
   }
-  return absl::OkStatus();
+  return options.writable || options.is_new ? PrepareEdits(options) : absl::OkStatus();
 }
 
 }  // namespace

@@ -29,11 +29,29 @@ std::vector<std::string> SplitWords(absl::string_view list) {
 
 // True of each crfs mount in any case, or of no meaning to a tree without devices, set-uid
 // programs, access times and writes.
-constexpr absl::string_view kWithoutEffect[] = {
-    "ro",     "suid",    "nosuid",   "dev",        "nodev",         "exec",
-    "atime",  "noatime", "diratime", "nodiratime", "relatime",      "norelatime",
-    "sync",   "async",   "dirsync",  "lazytime",   "nolazytime",    "strictatime",
-    "silent", "loud",    "iversion", "noiversion", "nostrictatime", "default_permissions"};
+constexpr absl::string_view kWithoutEffect[] = {"suid",
+                                                "nosuid",
+                                                "dev",
+                                                "nodev",
+                                                "exec",
+                                                "atime",
+                                                "noatime",
+                                                "diratime",
+                                                "nodiratime",
+                                                "relatime",
+                                                "norelatime",
+                                                "sync",
+                                                "async",
+                                                "dirsync",
+                                                "lazytime",
+                                                "nolazytime",
+                                                "silent",
+                                                "loud",
+                                                "strictatime",
+                                                "nostrictatime",
+                                                "iversion",
+                                                "noiversion",
+                                                "default_permissions"};
 
 // For mount(8) and its kin to act upon, not for the file system.
 constexpr absl::string_view kOfFstab[] = {"rw",     "defaults", "auto",  "noauto", "user",
@@ -56,6 +74,14 @@ absl::Status ParseWord(absl::string_view word, OptionsFrom from, MountOptions& o
     options.allow_other = false;
   } else if (word == "noexec") {
     options.no_exec = true;
+  } else if (word == "ro") {
+    options.read_only = true;
+  } else if (word == "writable") {
+    options.writable = true;
+  } else if (word == "new") {
+    options.is_new = true;
+  } else if (absl::ConsumePrefix(&word, "edits=")) {
+    options.edits_directory = std::string(word);
   } else if (absl::ConsumePrefix(&word, "index=")) {
     options.index_directory = std::string(word);
   } else if (absl::ConsumePrefix(&word, "fsname=")) {
@@ -68,7 +94,8 @@ absl::Status ParseWord(absl::string_view word, OptionsFrom from, MountOptions& o
               absl::StartsWith(word, "user="))) {
     return absl::OkStatus();
   } else if (word == "rw") {
-    return absl::InvalidArgumentError("rw: an image is mounted read-only: leave it out");
+    return absl::InvalidArgumentError(
+        "rw: an image is mounted read-only: leave it out, or change a copy with --rw");
   } else if (word == "remount") {
     return absl::InvalidArgumentError(
         "remount: a mount cannot be changed: unmount it and mount it again");
@@ -86,6 +113,29 @@ absl::Status ParseMountOptions(absl::string_view list, OptionsFrom from, MountOp
     if (word.empty()) continue;
     const absl::Status status = ParseWord(word, from, options);
     if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMountOptions(const MountOptions& options) {
+  const bool changes = options.writable || options.is_new;
+  if (options.writable && options.is_new) {
+    return absl::InvalidArgumentError("a new tree has no image: give either --rw or --new");
+  }
+  if (!options.edits_directory.empty() && !changes) {
+    return absl::InvalidArgumentError("--edits: nothing can be changed: give --rw or --new too");
+  }
+  if (!options.edits_directory.empty() && absl::StartsWith(options.image, "pid:")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--edits: the image of ", options.image,
+                     " goes away with the mount, and what is changed with it: take it with crfs "
+                     "checkpoint first"));
+  }
+  if (options.read_only && changes) {
+    return absl::InvalidArgumentError("ro: does not go with --rw or --new: leave it out");
+  }
+  if (options.list_views && changes) {
+    return absl::InvalidArgumentError("views: does not go with --rw or --new: leave it out");
   }
   return absl::OkStatus();
 }

@@ -15,8 +15,12 @@
 namespace crfs {
 
 struct MountOptions {
-  std::string image;
-  std::string directory;        // where to mount
+  std::string image;      // not of a new tree
+  std::string directory;  // where to mount
+  bool writable = false;  // an image that can be changed: the changes are kept elsewhere
+  bool is_new = false;    // an empty tree that can be changed, without an image
+  // The folder in which changes are kept; empty: .crfs-edits in `directory`, beneath the mount.
+  std::string edits_directory;
   std::string index_directory;  // empty: where indexes are kept by default
   std::string source;           // what mount(8) and df(1) show; empty: the image's path
   // A folder that holds the image (and perhaps its index), to be removed when the mount has
@@ -25,6 +29,7 @@ struct MountOptions {
   bool list_views = false;  // whether the root lists .views
   bool foreground = false;
   bool no_exec = false;
+  bool read_only = false;  // asked for in words; it is so in any case, unless one of the above
   // Whether other users may enter (files keep their owners and modes). Unset: root's mounts
   // may be entered, others not.
   std::optional<bool> allow_other;
@@ -41,6 +46,9 @@ enum class OptionsFrom {
 // Takes a list as after -o: words separated by commas; `\,` is a comma within a word.
 // INVALID_ARGUMENT names the word that is not understood.
 absl::Status ParseMountOptions(absl::string_view list, OptionsFrom from, MountOptions& options);
+
+// Whether they go together, when all have been taken; `image` may be pid:PID. INVALID_ARGUMENT.
+absl::Status CheckMountOptions(const MountOptions& options);
 
 // Writes a word such that it can stand in such a list.
 std::string EscapeMountOption(absl::string_view word);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -48,7 +49,8 @@ std::optional<MountEntry> ParseMountEntry(absl::string_view line) {
   return MountEntry{.device = std::string(fields[2]),
                     .directory = Unescape(fields[4]),
                     .type = Unescape(fields[separator + 1]),
-                    .source = Unescape(fields[separator + 2])};
+                    .source = Unescape(fields[separator + 2]),
+                    .read_only = fields[5] == "ro" || absl::StartsWith(fields[5], "ro,")};
 }
 
 std::optional<MountEntry> FindMount(absl::string_view directory) {

@@ -20,6 +20,7 @@ struct MountEntry {
   std::string directory;
   std::string type;
   std::string source;
+  bool read_only = false;
 };
 
 // One line of mountinfo; nullopt if it is none.

@@ -9,6 +9,7 @@
 
 #include <functional>
 
+#include "fusefs/attributes.h"
 #include "fusefs/fuse.h"
 #include "index/tree.h"
 
@@ -19,6 +20,11 @@ struct Mounted {
   const Tree& tree;
   // Called once, by a thread of the session, when the kernel has agreed to the mount.
   std::function<void()> ready;
+
+  static constexpr double kMissing = kForever;
+  struct Moment {};
+  static Moment Now() { return {}; }
+  static Belief Believe(Inode, Moment) { return kBelieveForever; }
 };
 
 // For fuse_session_new. Any thread may run any of them.

@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "absl/container/inlined_vector.h"
-#include "fusefs/attributes.h"
 #include "fusefs/log.h"
 
 namespace crfs {
@@ -28,7 +27,7 @@ fuse_req_t Reply::Take() {
   return std::exchange(request_, nullptr);
 }
 
-// The results of fuse_reply_* are not used: whether it succeeds or not, the request is gone.
+// Most results of fuse_reply_* are not used: whether it succeeds or not, the request is gone.
 
 void Reply::Error(int error) { fuse_reply_err(Take(), error); }
 
@@ -38,21 +37,21 @@ void Reply::Failed(const absl::Status& status, int errno_of(const absl::Status&)
   Error(error);
 }
 
-void Reply::Found(const Attributes& attributes) {
-  const fuse_entry_param entry = EntryOf(attributes);
+void Reply::Found(const Attributes& attributes, Belief belief) {
+  const fuse_entry_param entry = EntryOf(attributes, belief);
   fuse_reply_entry(Take(), &entry);
 }
 
-void Reply::NotFound() {
+void Reply::NotFound(double belief) {
   // An entry without an inode is one that the kernel remembers as missing.
   fuse_entry_param entry = {};
-  entry.entry_timeout = kForever;
+  entry.entry_timeout = belief;
   fuse_reply_entry(Take(), &entry);
 }
 
-void Reply::Attr(const Attributes& attributes) {
+void Reply::Attr(const Attributes& attributes, Belief belief) {
   const struct stat result = StatOf(attributes);
-  fuse_reply_attr(Take(), &result, kForever);
+  fuse_reply_attr(Take(), &result, belief.attributes);
 }
 
 void Reply::Link(const std::string& target) { fuse_reply_readlink(Take(), target.c_str()); }
@@ -75,11 +74,14 @@ void Reply::Data(const Contents& contents, int image_fd) {
         buffer.mem = const_cast<char*>(piece.bytes.data());  // only read from
         break;
       case Piece::Kind::kImage:
+      case Piece::Kind::kFile: {
+        const bool image = piece.kind == Piece::Kind::kImage;
         buffer.flags =
             static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY);
-        buffer.fd = image_fd;
-        buffer.pos = static_cast<off_t>(piece.image_offset);
+        buffer.fd = image ? image_fd : piece.file->get();
+        buffer.pos = static_cast<off_t>(image ? piece.image_offset : piece.file_offset);
         break;
+      }
       case Piece::Kind::kZeros:
         buffer.mem = zeros;
         for (; buffer.size > kZerosSize; buffer.size -= kZerosSize) {
@@ -113,6 +115,15 @@ void Reply::Xattr(absl::string_view value, size_t size) {
 }
 
 void Reply::Offset(uint64_t offset) { fuse_reply_lseek(Take(), static_cast<off_t>(offset)); }
+
+void Reply::Written(size_t size) { fuse_reply_write(Take(), size); }
+
+bool Reply::Opened(const fuse_file_info& file) { return fuse_reply_open(Take(), &file) == 0; }
+
+bool Reply::Created(const Attributes& attributes, Belief belief, const fuse_file_info& file) {
+  const fuse_entry_param entry = EntryOf(attributes, belief);
+  return fuse_reply_create(Take(), &entry, &file) == 0;
+}
 
 void Reply::FileSystem(const struct statvfs& numbers) { fuse_reply_statfs(Take(), &numbers); }
 

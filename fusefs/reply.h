@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "fusefs/attributes.h"
 #include "fusefs/errno.h"
 #include "fusefs/fuse.h"
 #include "index/tree.h"
@@ -37,10 +38,12 @@ class Reply {
   // The errno of a failed status; what becomes EIO is also logged, with its words.
   void Failed(const absl::Status& status, int errno_of(const absl::Status&) = &ErrnoOf);
 
-  // Answers to lookup: found, and not there. The kernel may remember both for ever.
-  void Found(const Attributes& attributes);
-  void NotFound();
-  void Attr(const Attributes& attributes);
+  // What was asked for has been done, and there is nothing to say about it.
+  void Done() { Error(0); }
+  // Answers to lookup: found, and not there, which the kernel may believe for so many seconds.
+  void Found(const Attributes& attributes, Belief belief);
+  void NotFound(double belief);
+  void Attr(const Attributes& attributes, Belief belief);
   void Link(const std::string& target);
   // Memory: directory entries, the beginning of a file.
   void Bytes(absl::string_view bytes);
@@ -51,6 +54,10 @@ class Reply {
   // many there are.
   void Xattr(absl::string_view value, size_t size);
   void Offset(uint64_t offset);
+  void Written(size_t size);
+  // Answers to open and create. False: whoever opened it is gone, and there will be no release.
+  bool Opened(const fuse_file_info& file);
+  bool Created(const Attributes& attributes, Belief belief, const fuse_file_info& file);
   void FileSystem(const struct statvfs& numbers);
 
  private:

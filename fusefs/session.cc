@@ -25,9 +25,9 @@ constexpr int kWake = SIGUSR2;
 // the image's disk.
 unsigned MaxThreads() { return std::clamp(2 * std::thread::hardware_concurrency(), 4u, 16u); }
 
-std::string LibfuseOptions(const MountOptions& options, bool allow_other) {
+std::string LibfuseOptions(const MountOptions& options, bool writable, bool allow_other) {
   std::string words = absl::StrCat(
-      "ro,nosuid,nodev,default_permissions,subtype=crfs,max_read=", kMaxRead,
+      writable ? "rw" : "ro", ",nosuid,nodev,default_permissions,subtype=crfs,max_read=", kMaxRead,
       ",fsname=", EscapeMountOption(options.source.empty() ? options.image : options.source));
   if (allow_other) words += ",allow_other";
   if (options.no_exec) words += ",noexec";
@@ -36,11 +36,10 @@ std::string LibfuseOptions(const MountOptions& options, bool allow_other) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const Tree& tree,
-                                                        const MountOptions& options,
-                                                        std::function<void()> ready) {
+absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const Service& service,
+                                                        const MountOptions& options) {
   const bool allow_other = options.allow_other.value_or(::geteuid() == 0);
-  std::unique_ptr<Session> session(new Session(tree, std::move(ready)));
+  std::unique_ptr<Session> session(new Session());
   const FuseLogCapture said;
   const auto failed = [&](absl::string_view what) {
     return absl::InternalError(
@@ -48,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const Tree& tree,
   };
 
   fuse_args arguments = FUSE_ARGS_INIT(0, nullptr);
-  const std::string words = LibfuseOptions(options, allow_other);
+  const std::string words = LibfuseOptions(options, service.writable, allow_other);
   for (const char* argument : {"crfs", "-o", words.c_str()}) {
     if (fuse_opt_add_arg(&arguments, argument) != 0) {
       fuse_opt_free_args(&arguments);
@@ -56,9 +55,10 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(const Tree& tree,
     }
   }
   session->session_.reset(
-      fuse_session_new(&arguments, &Operations(), sizeof(fuse_lowlevel_ops), &session->mounted_));
+      fuse_session_new(&arguments, &service.operations, sizeof(fuse_lowlevel_ops), service.target));
   fuse_opt_free_args(&arguments);
   if (session->session_ == nullptr) return failed("cannot start a FUSE session");
+  if (service.session != nullptr) *service.session = session->session_.get();
   if (fuse_session_mount(session->session_.get(), options.directory.c_str()) != 0) {
     return failed("cannot mount");
   }

@@ -5,18 +5,15 @@
 
 #include <pthread.h>
 
-#include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "fusefs/fuse.h"
 #include "fusefs/mount_options.h"
-#include "fusefs/operations.h"
 #include "index/mutex.h"
-#include "index/tree.h"
 
 namespace crfs {
 
@@ -24,11 +21,17 @@ namespace crfs {
 // nobody else has (lazily if it is in use).
 class Session {
  public:
-  // `tree` must outlive the session; options.directory is an absolute path. `ready` is
-  // called during Serve, in another thread, once the kernel has agreed.
-  static absl::StatusOr<std::unique_ptr<Session>> Mount(const Tree& tree,
-                                                        const MountOptions& options,
-                                                        std::function<void()> ready);
+  // What the kernel may ask for, and what it is asked of: userdata for fuse_session_new.
+  struct Service {
+    const fuse_lowlevel_ops& operations;
+    void* target;  // must outlive the session
+    bool writable;
+    fuse_session** session = nullptr;  // where to put what the target calls the kernel by
+  };
+
+  // options.directory is an absolute path.
+  static absl::StatusOr<std::unique_ptr<Session>> Mount(const Service& service,
+                                                        const MountOptions& options);
   ~Session();
 
   // Answers the kernel until the file system is unmounted or stopped.
@@ -42,9 +45,8 @@ class Session {
     void operator()(fuse_session* session) const { fuse_session_destroy(session); }
   };
 
-  Session(const Tree& tree, std::function<void()> ready) : mounted_{tree, std::move(ready)} {}
+  Session() = default;
 
-  Mounted mounted_;
   std::unique_ptr<fuse_session, Destroy> session_;
   bool is_mounted_ = false;
   Mutex mutex_;

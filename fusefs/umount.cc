@@ -17,6 +17,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "fusefs/edits_daemon.h"
 #include "fusefs/mount_table.h"
 #include "index/unique_fd.h"
 
@@ -70,6 +71,23 @@ absl::StatusOr<std::string> RunFusermount(const std::string& directory, bool laz
   return said.empty() ? "fusermount3 failed" : std::string(absl::StripAsciiWhitespace(said));
 }
 
+// Unmounts, by whatever means this user has.
+absl::Status UnmountAt(const std::string& directory, const std::string& absolute, bool lazy) {
+  // Who may not do it alone has fusermount3 do it, as when it was mounted.
+  const int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
+  if (::umount2(absolute.c_str(), flags) == 0) return absl::OkStatus();
+  if (errno == EBUSY) return Busy(directory);
+  if (errno != EPERM) return Problem(directory, std::strerror(errno));
+  const absl::StatusOr<std::string> said = RunFusermount(absolute, lazy);
+  if (!said.ok()) return said.status();
+  if (said->empty()) return absl::OkStatus();
+  if (absl::StrContains(*said, "busy")) return Busy(directory);
+  if (absl::StrContains(*said, "not found in /etc/mtab")) {
+    return Problem(directory, "it is another user's mount: let them unmount it, or root");
+  }
+  return Problem(directory, *said);
+}
+
 }  // namespace
 
 absl::Status Unmount(const std::string& directory, bool lazy) {
@@ -86,19 +104,17 @@ absl::Status Unmount(const std::string& directory, bool lazy) {
     return Problem(directory, absl::StrCat("what is mounted here is of type ", mount->type,
                                            ": use umount(8)"));
   }
-  // Who may not do it alone has fusermount3 do it, as when it was mounted.
-  const int flags = UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0);
-  if (::umount2(absolute.c_str(), flags) == 0) return absl::OkStatus();
-  if (errno == EBUSY) return Busy(directory);
-  if (errno != EPERM) return Problem(directory, std::strerror(errno));
-  const absl::StatusOr<std::string> said = RunFusermount(absolute, lazy);
-  if (!said.ok()) return said.status();
-  if (said->empty()) return absl::OkStatus();
-  if (absl::StrContains(*said, "busy")) return Busy(directory);
-  if (absl::StrContains(*said, "not found in /etc/mtab")) {
-    return Problem(directory, "it is another user's mount: let them unmount it, or root");
+  // Who pulls the plug after this has lost nothing; who mounts it again, or deletes the edits,
+  // has no daemon in the way.
+  std::optional<EditsDaemon> daemon;
+  if (!mount->read_only && !lazy) {
+    absl::StatusOr<EditsDaemon> synced = EditsDaemon::Sync(absolute);
+    if (!synced.ok()) return synced.status();
+    daemon = *std::move(synced);
   }
-  return Problem(directory, *said);
+  const absl::Status status = UnmountAt(directory, absolute, lazy);
+  if (status.ok() && daemon.has_value()) daemon->WaitForEnd();
+  return status;
 }
 
 }  // namespace crfs

@@ -10,7 +10,9 @@
 namespace crfs {
 
 // Unmounts what is mounted at `directory`, if it is one of ours, dead or alive; its daemon
-// then ends. `lazy`: even if it is in use; it then goes when its last user does.
+// then ends. When a tree that can be changed has been unmounted, all edits are on the disk, and
+// the daemon has ended. `lazy`: even if it is in use; it then goes when its last user does, and
+// nothing is waited for.
 absl::Status Unmount(const std::string& directory, bool lazy);
 
 }  // namespace crfs
