@@ -6,11 +6,11 @@
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "cli/loaded_argument.h"
 #include "cli/verbs.h"
 #include "index/byte_stream.h"
 #include "index/loaded_checkpoint.h"
@@ -27,31 +27,14 @@ struct DiffArguments {
   DiffOptions options;
 };
 
-void PrintTrouble(absl::string_view message) {
-  std::fprintf(stderr, "crfs: %.*s\n", static_cast<int>(message.size()), message.data());
-}
-
-// Says what is wrong itself.
-std::optional<LoadedCheckpoint> LoadForDiff(const std::string& path) {
-  Problems problems;
-  absl::StatusOr<LoadedCheckpoint> loaded = LoadedCheckpoint::Open(path, problems);
-  if (!loaded.ok()) PrintTrouble(loaded.status().message());
-  for (const std::string& problem : problems) PrintTrouble(problem);
-  if (!loaded.ok() || !problems.empty()) return std::nullopt;
-  for (const std::string& path : loaded->leftovers()) {
-    PrintTrouble(path + ": is no file of a tree: it is left out");
-  }
-  return *std::move(loaded);
-}
-
 int RunDiff(const DiffArguments& arguments) {
-  const std::optional<LoadedCheckpoint> one = LoadForDiff(arguments.one);
-  const std::optional<LoadedCheckpoint> other = LoadForDiff(arguments.other);
+  const std::optional<LoadedCheckpoint> one = LoadArgument(arguments.one);
+  const std::optional<LoadedCheckpoint> other = LoadArgument(arguments.other);
   if (!one.has_value() || !other.has_value()) return kDiffTrouble;
   FdSink out(STDOUT_FILENO, "standard output");
   const absl::StatusOr<bool> differ = DiffCheckpoints(*one, *other, arguments.options, out);
   if (!differ.ok()) {
-    PrintTrouble(differ.status().message());
+    PrintProblem(differ.status().message());
     return kDiffTrouble;
   }
   return *differ ? kDiffDiffers : 0;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
+#include "cli/loaded_argument.h"
 #include "cli/mount_helper.h"
 #include "cli/verbs.h"
 
@@ -16,22 +16,19 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
-void PrintError(absl::string_view message) {
-  std::fprintf(stderr, "crfs: %.*s\n", static_cast<int>(message.size()), message.data());
-}
-
 int Main(int argc, char** argv) {
   CLI::App app("Checkpoints of running programs as file systems", "crfs");
   app.set_version_flag("--version", "crfs " CRFS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  const std::vector<Verb> verbs = {AddCheckpoint(app), AddMount(app), AddUmount(app), AddShow(app),
-                                   AddVerify(app),     AddDiff(app),  AddDoctor(app)};
+  const std::vector<Verb> verbs = {AddCheckpoint(app), AddMount(app),   AddUmount(app),
+                                   AddCommit(app),     AddRestart(app), AddDiff(app),
+                                   AddShow(app),       AddVerify(app),  AddDoctor(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    PrintError(error.what());
+    PrintProblem(error.what());
     std::fprintf(stderr, "Try 'crfs --help'.\n");
     return kUsage;
   }
@@ -39,7 +36,7 @@ int Main(int argc, char** argv) {
     if (!verb.command->parsed()) continue;
     const absl::StatusOr<int> status = verb.run();
     if (status.ok()) return *status;
-    PrintError(status.status().message());
+    PrintProblem(status.status().message());
     return kFailed;
   }
   return kUsage;

@@ -60,8 +60,13 @@ int RunMountHelper(int argc, char** argv) {
     return Say("mount.crfs: give an image and a directory: mount -t crfs IMAGE DIR [-o OPTIONS]",
                kMountUsage);
   }
-  options.image = argv[optind];
+  // mount(8) wants a source in any case; that of a new tree is but a word.
+  std::string& source = options.is_new ? options.source : options.image;
+  if (source.empty()) source = argv[optind];
   options.directory = argv[optind + 1];
+  if (absl::Status status = CheckMountOptions(options); !status.ok()) {
+    return Say(status.message(), kMountUsage);
+  }
   if (fake) return 0;
   // At boot and in mount(8) there is no home to keep indexes in.
   if (options.index_directory.empty() && std::getenv("HOME") == nullptr &&

@@ -23,9 +23,11 @@ struct Verb {
 
 // Each adds its subcommand to `app`, which must outlive the verb.
 Verb AddCheckpoint(CLI::App& app);
+Verb AddCommit(CLI::App& app);
 Verb AddDiff(CLI::App& app);
 Verb AddDoctor(CLI::App& app);
 Verb AddMount(CLI::App& app);
+Verb AddRestart(CLI::App& app);
 Verb AddShow(CLI::App& app);
 Verb AddUmount(CLI::App& app);
 Verb AddVerify(CLI::App& app);

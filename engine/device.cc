@@ -59,24 +59,40 @@ absl::Status FreezeError(int error, pid_t pid, uint32_t tid) {
   }
 }
 
-}  // namespace
-
-absl::StatusOr<KernelCheckpoint> KernelCheckpoint::Open() {
-  const UniqueFd device(::open(CRFS_DEVICE_PATH, O_RDWR | O_CLOEXEC));
+absl::StatusOr<UniqueFd> OpenDevice(uint64_t feature) {
+  UniqueFd device(::open(CRFS_DEVICE_PATH, O_RDWR | O_CLOEXEC));
   if (!device.valid()) return OpenError(errno);
   crfs_ioc_query query = {};
   query.size = sizeof(query);
   if (::ioctl(device.get(), CRFS_IOC_QUERY, &query) < 0) return OpenError(errno);
-  if (query.format != CRFS_FORMAT_VERSION || !(query.features & CRFS_FEATURE_CAPTURE)) {
+  if (query.format != CRFS_FORMAT_VERSION || (query.features & feature) == 0) {
     return absl::UnimplementedError(
-        absl::StrCat(CRFS_DEVICE_PATH, ": the loaded module emits format ", query.format,
+        absl::StrCat(CRFS_DEVICE_PATH, ": the loaded module is of format ", query.format,
                      ", this crfs needs ", CRFS_FORMAT_VERSION, ": load the module of this crfs"));
   }
+  return device;
+}
+
+}  // namespace
+
+absl::StatusOr<KernelCheckpoint> KernelCheckpoint::Open() {
+  absl::StatusOr<UniqueFd> device = OpenDevice(CRFS_FEATURE_CAPTURE);
+  if (!device.ok()) return device.status();
   crfs_ioc_checkpoint argument = {};
   argument.size = sizeof(argument);
-  UniqueFd fd(::ioctl(device.get(), CRFS_IOC_CHECKPOINT, &argument));
+  UniqueFd fd(::ioctl(device->get(), CRFS_IOC_CHECKPOINT, &argument));
   if (!fd.valid()) return OpenError(errno);
   return KernelCheckpoint(std::move(fd));
+}
+
+absl::StatusOr<UniqueFd> OpenRestart() {
+  absl::StatusOr<UniqueFd> device = OpenDevice(CRFS_FEATURE_RESTART);
+  if (!device.ok()) return device.status();
+  crfs_ioc_restart argument = {};
+  argument.size = sizeof(argument);
+  UniqueFd fd(::ioctl(device->get(), CRFS_IOC_RESTART, &argument));
+  if (!fd.valid()) return OpenError(errno);
+  return fd;
 }
 
 absl::Status KernelCheckpoint::Freeze(pid_t pid, int mem_fd) {

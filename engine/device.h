@@ -45,6 +45,11 @@ class KernelCheckpoint {
   UniqueFd fd_;
 };
 
+// A restart of the module, of nothing yet (CRFS_IOC_RESTART), close-on-exec. Its holder is the
+// calling process. Errors as KernelCheckpoint::Open; PERMISSION_DENIED: who is under a seccomp
+// filter may not.
+absl::StatusOr<UniqueFd> OpenRestart();
+
 }  // namespace crfs
 
 #endif  // CRFS_ENGINE_DEVICE_H_

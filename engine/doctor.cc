@@ -14,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/device.h"
 #include "engine/proc_file.h"
+#include "engine/restart_caller.h"
+#include "engine/restart_check.h"
 #include "index/index_cache.h"
 
 namespace crfs {
@@ -56,6 +58,26 @@ Finding ExaminePtrace() {
   return {true, "right to checkpoint", "your own programs", ""};
 }
 
+Finding ExamineRestartModule() {
+  const absl::Status module = FindRestartModule();
+  if (module.ok()) return {true, "restarts", "the module can restart this format", ""};
+  // The message holds the remedy.
+  return {false, "restarts", std::string(module.message()), ""};
+}
+
+Finding ExamineRestartRights() {
+  const Caller caller = DescribeCaller();
+  const bool anything = caller.Can(CAP_SYS_ADMIN) && caller.Can(CAP_SETUID) &&
+                        caller.Can(CAP_SETGID) && caller.Can(CAP_SETPCAP) &&
+                        caller.Can(CAP_SYS_RESOURCE);
+  if (anything) return {true, "right to restart", "root: any program", ""};
+  if (caller.Can(CAP_CHECKPOINT_RESTORE) || caller.Can(CAP_SYS_ADMIN)) {
+    return {true, "right to restart", "your own programs, with their old pids", ""};
+  }
+  return {false, "right to restart", "old pids take CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN",
+          "run crfs as root, or give it that (setcap cap_checkpoint_restore+ep)"};
+}
+
 Finding ExamineFuse() {
   const UniqueFd fuse(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!fuse.valid()) {
@@ -91,8 +113,10 @@ Finding ExamineIndexFolder(const std::string& directory) {
 }  // namespace
 
 std::vector<Finding> ExamineMachine(const std::string& index_directory) {
-  return {ExamineArchitecture(), ExamineKernelEngine(), ExamineProcChildren(),
-          ExaminePtrace(),       ExamineFuse(),         ExamineIndexFolder(index_directory)};
+  return {ExamineArchitecture(),  ExamineKernelEngine(),
+          ExamineProcChildren(),  ExaminePtrace(),
+          ExamineRestartModule(), ExamineRestartRights(),
+          ExamineFuse(),          ExamineIndexFolder(index_directory)};
 }
 
 }  // namespace crfs

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "engine/kernel_restart.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "crfs/image.h"
+#include "crfs/ioctl.h"
+#include "crfs/schema.h"
+#include "crfs/words.h"
+#include "engine/device.h"
+#include "index/crc32c.h"
+
+namespace crfs {
+namespace {
+
+constexpr absl::string_view kConsumed[] = {"mm",   "vma",    "sighand", "sigaction",
+                                           "task", "signal", "thread",  "thread_signal"};
+constexpr size_t kWriteStep = 4 << 20;
+
+void AppendRecord(const ObjectView& object, std::string& out) {
+  crfs_record record = {};
+  record.type = object.type().tag;
+  record.id = object.id();
+  record.length = object.body().size();
+  record.body_crc = Crc32c(object.body());
+  const absl::string_view head(reinterpret_cast<const char*>(&record), sizeof(record));
+  record.header_crc = Crc32c(head.substr(0, offsetof(crfs_record, header_crc)));
+  absl::StrAppend(&out, head, object.body());
+  out.resize((out.size() + 7) / 8 * 8);
+}
+
+absl::string_view ReasonOf(int error) {
+  switch (error) {
+    case EBADMSG:
+      return "breaks a rule of the module, or refers to what is not there: undo what was changed";
+    case EINVAL:
+      return "holds a value that no program can have here: undo what was changed";
+    case ENODATA:
+      return "the file that its memory is read from is too short";
+    case EEXIST:
+      return "lies where the kernel's own mappings stand: try again";
+    case EACCES:
+      return "may not be executed, or mapped so, by the restarted task";
+    case ETXTBSY:
+      return "is open for writing, and cannot be executed meanwhile";
+    case EAGAIN:
+      return "goes beyond the task's limit of locked memory or pending signals";
+    case EPERM:
+      return "needs a right that the task does not have";
+    case EOPNOTSUPP:
+      return "cannot be restarted on this kernel";
+    case ESRCH:
+      return "a task died while it was made";
+    case ENOMEM:
+      return "there is not enough memory";
+    case ETIMEDOUT:
+      return "did not come to a stand in time: try again";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<KernelRestart> KernelRestart::Open(const LoadedCheckpoint& checkpoint, int floor) {
+  absl::StatusOr<UniqueFd> fd = OpenRestart();
+  if (!fd.ok()) return fd.status();
+  UniqueFd high(::fcntl(fd->get(), F_DUPFD_CLOEXEC, floor));
+  if (!high.valid()) return absl::ErrnoToStatus(errno, "a restart's descriptor");
+  return KernelRestart(checkpoint, std::move(high));
+}
+
+absl::Status KernelRestart::Load(ReopenedFiles& files) {
+  if (absl::Status status = WriteRecords(); !status.ok()) return status;
+  for (const uint64_t id : files.nameless_shmems()) {
+    const ObjectView shmem = checkpoint_->Get("shmem", id);
+    crfs_ioc_shmem argument = {
+        .size = sizeof(argument), .flags = 0, .length = shmem.Number("size")};
+    UniqueFd memory(::ioctl(fd_.get(), CRFS_IOC_SHMEM, &argument));
+    if (!memory.valid()) {
+      return absl::ErrnoToStatus(
+          errno, absl::StrCat(checkpoint_->Where(shmem, "size"), ": cannot be made"));
+    }
+    if (absl::Status status = files.AddShmem(id, std::move(memory)); !status.ok()) return status;
+  }
+  return SupplyMapped(files);
+}
+
+absl::Status KernelRestart::WriteRecords() {
+  std::string bytes;
+  const auto flush = [&]() -> absl::Status {
+    for (size_t done = 0; done < bytes.size();) {
+      const ssize_t put = ::write(fd_.get(), bytes.data() + done, bytes.size() - done);
+      if (put < 0 && errno == EINTR) continue;
+      if (put > 0) {
+        done += static_cast<size_t>(put);
+        continue;
+      }
+      const int error = put < 0 ? errno : EIO;
+      crfs_record record;
+      std::memcpy(&record, bytes.data() + done, sizeof(record));
+      return absl::ErrnoToStatus(
+          error, absl::StrCat(Where(record.type, record.id), ": ", ReasonOf(error)));
+    }
+    bytes.clear();
+    return absl::OkStatus();
+  };
+  for (const absl::string_view type : kConsumed) {
+    for (const uint64_t id : checkpoint_->Ids(type)) {
+      AppendRecord(checkpoint_->Get(type, id), bytes);
+      if (bytes.size() < kWriteStep) continue;
+      if (absl::Status status = flush(); !status.ok()) return status;
+    }
+  }
+  return flush();
+}
+
+absl::Status KernelRestart::Supply(uint32_t type, uint64_t id, int file, const ObjectView& object,
+                                   absl::string_view field) {
+  crfs_ioc_supply argument = {
+      .size = sizeof(argument), .type = type, .id = id, .fd = file, .flags = 0};
+  if (::ioctl(fd_.get(), CRFS_IOC_SUPPLY, &argument) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(
+      errno, absl::StrCat(checkpoint_->Where(object, field), ": cannot be mapped from this file"));
+}
+
+absl::Status KernelRestart::SupplyMapped(const ReopenedFiles& files) {
+  std::set<std::pair<uint32_t, uint64_t>> supplied;
+  const auto supply = [&](const ObjectView& object, absl::string_view field, uint32_t type) {
+    const uint64_t id = object.Number(field);
+    if (id == 0 || !supplied.emplace(type, id).second) return absl::OkStatus();
+    const int fd = type == CRFS_TAG_file ? files.FileOf(id) : files.ShmemOf(id);
+    return Supply(type, id, fd, object, field);
+  };
+  for (const uint64_t id : checkpoint_->Ids("vma")) {
+    const ObjectView vma = checkpoint_->Get("vma", id);
+    const bool by_file = vma.Number("file") != 0;
+    absl::Status status =
+        by_file ? supply(vma, "file", CRFS_TAG_file) : supply(vma, "shmem", CRFS_TAG_shmem);
+    if (!status.ok()) return status;
+  }
+  for (const uint64_t id : checkpoint_->Ids("mm")) {
+    absl::Status status = supply(checkpoint_->Get("mm", id), "exe", CRFS_TAG_file);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KernelRestart::Fill(const absl::flat_hash_map<uint64_t, int>& patched) {
+  for (const uint64_t id : checkpoint_->Ids("vma")) {
+    const ObjectView vma = checkpoint_->Get("vma", id);
+    const uint64_t kind = vma.Number("kind");
+    if (kind == CRFS_vma_kind_vvar) continue;
+    if (kind == CRFS_vma_kind_vdso) {
+      const auto own = patched.find(vma.OwnerId());
+      if (own == patched.end()) continue;
+      const uint64_t length = vma.Number("end") - vma.Number("start");
+      absl::Status status = FillMapping(vma, own->second, {{0, length, 0}});
+      if (!status.ok()) return status;
+      continue;
+    }
+    const absl::StatusOr<LoadedMemory> memory = checkpoint_->Memory(vma);
+    if (!memory.ok()) return memory.status();
+    absl::Status status = FillMapping(vma, memory->fd, memory->extents);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KernelRestart::FillMapping(const ObjectView& vma, int fd,
+                                        const std::vector<LoadedExtent>& extents) {
+  std::vector<crfs_fill> ranges;
+  for (size_t begin = 0; begin < extents.size(); begin += CRFS_FILL_MAX) {
+    ranges.clear();
+    for (size_t i = begin; i < std::min<size_t>(extents.size(), begin + CRFS_FILL_MAX); ++i) {
+      ranges.push_back({.address = vma.Number("start") + extents[i].offset,
+                        .length = extents[i].length,
+                        .offset = extents[i].file_offset,
+                        .fd = fd,
+                        .flags = 0});
+    }
+    crfs_ioc_fill argument = {};
+    argument.size = sizeof(argument);
+    argument.mm = vma.OwnerId();
+    argument.ranges = reinterpret_cast<uintptr_t>(ranges.data());
+    argument.count = static_cast<uint32_t>(ranges.size());
+    if (::ioctl(fd_.get(), CRFS_IOC_FILL, &argument) != 0) {
+      return absl::ErrnoToStatus(
+          errno, absl::StrCat(checkpoint_->Where(vma, "pages"), ": cannot be restored"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string KernelRestart::Where(uint32_t type, uint64_t id) const {
+  const ObjectType* const object = FindType(type);
+  if (object == nullptr || !checkpoint_->Has(*object, id)) return checkpoint_->path();
+  return checkpoint_->Where(checkpoint_->Get(*object, id));
+}
+
+absl::Status KernelRestart::Step(unsigned long command, absl::string_view what) {
+  crfs_ioc_step step = {};
+  step.size = sizeof(step);
+  // A slow machine takes its time; a task that never comes is found all the same.
+  step.timeout_ms = command == CRFS_IOC_BUILD ? 0 : 60'000;
+  while (::ioctl(fd_.get(), command, &step) != 0) {
+    const int error = errno;
+    if (error == EINTR) continue;
+    const std::string detail =
+        step.detail == 0 ? "" : absl::StrFormat(" (at 0x%x)", static_cast<uint64_t>(step.detail));
+    const absl::string_view reason = ReasonOf(error);
+    return absl::ErrnoToStatus(error, absl::StrCat(Where(step.type, step.id), ": ",
+                                                   reason.empty() ? what : reason, detail));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KernelRestart::Gather() { return Step(CRFS_IOC_GATHER, "tasks cannot be gathered"); }
+absl::Status KernelRestart::Build() { return Step(CRFS_IOC_BUILD, "cannot be rebuilt"); }
+absl::Status KernelRestart::Start() { return Step(CRFS_IOC_START, "tasks cannot be started"); }
+
+}  // namespace crfs
