@@ -20,16 +20,13 @@
 #include "index/unique_fd.h"
 #include "index/verify.h"
 #include "tests/generate/generate.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
 
 // Sanitizers make each reading slow: under them, every eleventh place has to do.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kStep = 11;
-#else
-constexpr size_t kStep = 1;
-#endif
+constexpr size_t kStep = kSanitized ? 11 : 1;
 
 const std::string& TinyImage() {
   static const std::string& image = *[] {

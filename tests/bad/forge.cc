@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "index/byte_stream.h"
 #include "index/crc32c.h"
+#include "index/data_checksum.h"
 #include "index/image_reader.h"
 #include "tests/generate/generate.h"
 
@@ -127,8 +128,8 @@ std::string Forge::Build() const {
   if (checksums.empty() && !data.empty()) {
     Record record{CRFS_RECORD_CHECKSUMS, 1, ""};
     for (size_t i = 0; i < data.size(); i += CRFS_CHUNK_SIZE) {
-      const uint32_t crc = Crc32c(absl::string_view(data).substr(i, CRFS_CHUNK_SIZE));
-      Append(record.body, BytesOf(crc));
+      const uint32_t checksum = DataChecksum(absl::string_view(data).substr(i, CRFS_CHUNK_SIZE));
+      Append(record.body, BytesOf(checksum));
     }
     checksums.push_back(record);
   }

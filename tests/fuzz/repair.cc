@@ -12,6 +12,7 @@
 #include "crfs/image.h"
 #include "crfs/schema.h"
 #include "index/crc32c.h"
+#include "index/data_checksum.h"
 
 namespace crfs {
 namespace {
@@ -60,7 +61,8 @@ void RepairChecksums(std::string& bytes, size_t offset, size_t length, const Sum
   for (size_t i = 0; i < length / 4; ++i) {
     const size_t done = std::min<size_t>(i * CRFS_CHUNK_SIZE, sums.data_length);
     const size_t size = std::min<size_t>(CRFS_CHUNK_SIZE, sums.data_length - done);
-    Store(bytes, offset + i * 4, CrcOf(bytes, sums.data_offset + done, size));
+    Store(bytes, offset + i * 4,
+          DataChecksum(absl::string_view(bytes).substr(sums.data_offset + done, size)));
   }
 }
 

@@ -82,11 +82,24 @@ CommandResult RunScript(const std::string& script, int seconds) {
   return result;
 }
 
-testing::AssertionResult Succeeds(const std::string& script, int seconds) {
-  const CommandResult result = RunScript(script, seconds);
-  if (result.status == 0) return testing::AssertionSuccess();
+namespace {
+
+testing::AssertionResult Judge(const std::string& script, const CommandResult& result, bool good) {
+  if (good) return testing::AssertionSuccess();
   return testing::AssertionFailure() << script << "\nexited with " << result.status << "\n"
                                      << result.out.substr(0, 4000) << result.err.substr(0, 4000);
+}
+
+}  // namespace
+
+testing::AssertionResult Succeeds(const std::string& script, int seconds) {
+  const CommandResult result = RunScript(script, seconds);
+  return Judge(script, result, result.status == 0);
+}
+
+testing::AssertionResult PrintsNothing(const std::string& script) {
+  const CommandResult result = RunScript(script);
+  return Judge(script, result, result.status == 0 && result.out.empty());
 }
 
 bool HasProgram(const std::string& name) {

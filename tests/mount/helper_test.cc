@@ -63,6 +63,16 @@ TEST_F(HelperTest, Fstab) {
       "mount -T $HOME/fstab -f $DIR && ! mountpoint -q $DIR");
 }
 
+TEST_F(HelperTest, TreesThatCanBeChanged) {
+  ExpectWorks(
+      "set -e; mount -t crfs -o rw,index=$HOME/index $IMAGE $DIR; ! touch $DIR/x; umount $DIR; "
+      "mount -t crfs -o writable,index=$HOME/index,edits=$HOME/edits $IMAGE $DIR; touch $DIR/x; "
+      "umount $DIR; "
+      "echo \"none $DIR crfs new,noauto 0 0\" > $HOME/fstab; mount -T $HOME/fstab $DIR; "
+      "mkdir $DIR/tasks/7; umount $DIR; mount -T $HOME/fstab $DIR; test -d $DIR/tasks/7; "
+      "findmnt -n -o SOURCE,OPTIONS $DIR | grep '^none *rw'; umount $DIR");
+}
+
 TEST_F(HelperTest, WrongWordsAndFailuresHaveTheStatusOfMount) {
   ExpectWorks(
       "mount -t crfs -o nonsense $IMAGE $DIR 2> $HOME/err; test $? = 1 || exit 1; "

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/mount/mounted.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
@@ -72,9 +73,7 @@ TEST_F(StressTest, KilledReaders) {
 }
 
 TEST_F(StressTest, MemoryStaysBounded) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers keep memory of their own";
-#endif
+  if (kSanitized) GTEST_SKIP() << "sanitizers keep memory of their own";
   GenerateAndMount({.objects = 20'000, .memory = 64 << 20});
   ASSERT_FALSE(HasFatalFailure());
   EXPECT_TRUE(Succeeds(absl::StrCat("cd ", directory(),

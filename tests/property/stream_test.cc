@@ -18,6 +18,7 @@
 #include "index/unique_fd.h"
 #include "tests/generate/copier.h"
 #include "tests/generate/generate.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
@@ -98,11 +99,7 @@ TEST(StreamTest, ThroughTwoPipesInBoundedMemory) {
   EXPECT_EQ(end.size, size);
   EXPECT_GT(end.size, uint64_t{512} << 20);
   // Two readers, three writers and a generator. Sanitizers keep what is freed for a while.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr uint64_t kMost = 512 << 10;
-#else
-  constexpr uint64_t kMost = 24 << 10;
-#endif
+  constexpr uint64_t kMost = kSanitized ? 512 << 10 : 24 << 10;
   EXPECT_LT(after - before, kMost) << "KiB";
 }
 

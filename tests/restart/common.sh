@@ -2,13 +2,16 @@
 # What the restart tests share. Sourced from the repository's root.
 #
 # story NAME WORDS: runs story_NAME in a folder of its own, $folder, and prints `ok WORDS` or
-# `FAIL WORDS` with what it said. $pid is the program; it is killed at the end.
+# `FAIL WORDS` with what it said. $pid is the program; it is killed at the end. The script's
+# own arguments, if there are any, are the names of the stories that are told.
 
 built=$PWD/build/tests/restart
 programs=$PWD/tests/restart/programs
 failed=0
+told=("$@")
 
 story() {
+  ((${#told[@]} == 0)) || [[ " ${told[*]} " == *" $1 "* ]] || return 0
   folder=$(mktemp -d)
   mkdir "$folder/mnt"
   pid= committed= holder=
@@ -41,6 +44,27 @@ wait_until() {
   return 1
 }
 
+# start_state PATH: starts a program of tests/restart/states, which has set its state up when this
+# returns. It goes on when somebody writes to the fifo $folder/go.
+start_state() {
+  mkfifo "$folder/go"
+  setsid "$1" "$folder" </dev/null >"$folder/said" 2>&1 &
+  pid=$!
+  wait_until "it is set up" test -e "$folder/ready" || { cat "$folder/said"; return 1; }
+  sleep 0.5
+}
+
+# save_cat_of_a_terminal: cat > some_file in $folder/cat.crfs, as from an interactive shell: that
+# leads the session, cat has a process group in it.
+save_cat_of_a_terminal() {
+  python3 "$programs/terminal.py" 120 --stay kept -- \
+    bash -c "cd '$folder'; set -m; (echo \$BASHPID >pid; exec cat >some_file)" >/dev/null &
+  holder=$!
+  wait_until "cat has written" grep -qs kept "$folder/some_file" || return 1
+  pid=$(cat "$folder/pid")
+  save "$pid" "$folder/cat.crfs"
+}
+
 # save PID IMAGE: and the program is gone, its pid free.
 save() {
   crfs checkpoint "$1" -o "$2" --kill || { echo "checkpoint: $?"; return 1; }
@@ -61,9 +85,30 @@ has_ended() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 is() { [ "$2" = "$3" ] || { echo "not so: $1: expected '$2', got '$3'"; return 1; }; }
 same() { cmp "$2" "$3" || { echo "not so: $1"; return 1; }; }
 
-# recheck IMAGE PID: a checkpoint of the restarted program has the same value in every row
-# that a restart restores.
+# recheck IMAGE PID [PATTERN...]: a checkpoint of the restarted program has the same value in
+# every row that a restart restores, but for those that tests/restart/differences and
+# not_rseq.py give reasons for, lines that match a PATTERN, and what is left of a sleep, which
+# is less by no more than the test may have taken.
 recheck() {
-  crfs checkpoint "$2" -o "$folder/again.crfs" || return 1
-  crfs diff --restored "$1" "$folder/again.crfs"
+  local words zombie differences status image=$1 root=$2
+  shift 2
+  words=$(sed -e '/^#/d; /^ /d; /^$/d' -e "s/ROOT/$root/g" tests/restart/differences)
+  for zombie in $(grep -ls '^State:.Z' /proc/[0-9]*/status | cut -d/ -f3); do
+    words+=$'\n'"$(sed -n "s/^ *zombie: //p" tests/restart/differences | sed "s/ZOMBIE/$zombie/g")"
+  done
+  words+=$(printf '\n%s' "$@")
+  crfs checkpoint "$root" -o "$folder/.again.crfs" || return 1
+  differences=$(crfs diff --restored "$image" "$folder/.again.crfs")
+  [ $? -le 1 ] || { echo "diff: $differences"; return 1; }
+  differences=$(grep -vxE "$words" <<<"$differences" |
+    awk '!(/\/syscall\/remaining: / && $4 <= $2 && $4 > $2 - 60)')
+  [ -n "$differences" ] || return 0
+  mkdir "$folder/.first" "$folder/.second"
+  crfs mount "$image" "$folder/.first" && crfs mount "$folder/.again.crfs" "$folder/.second" || return 1
+  differences=$(python3 tests/restart/not_rseq.py "$folder/.first" "$folder/.second" \
+    <<<"$differences")
+  status=$?
+  crfs umount "$folder/.first" && crfs umount "$folder/.second" || return 1
+  rmdir "$folder/.first" "$folder/.second"
+  [ $status -eq 0 ] && [ -z "$differences" ] || { echo "$differences"; return 1; }
 }

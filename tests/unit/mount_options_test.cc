@@ -33,6 +33,41 @@ TEST(MountOptionsTest, WordsOfFstab) {
   EXPECT_FALSE(ParseMountOptions("remount", OptionsFrom::kFstab, options).ok());
 }
 
+TEST(MountOptionsTest, WordsOfTreesThatCanBeChanged) {
+  MountOptions options;
+  ASSERT_TRUE(ParseMountOptions("writable,edits=/a", OptionsFrom::kFstab, options).ok());
+  EXPECT_TRUE(options.writable);
+  EXPECT_FALSE(options.is_new);
+  EXPECT_EQ(options.edits_directory, "/a");
+  EXPECT_TRUE(CheckMountOptions(options).ok());
+  MountOptions fresh;
+  ASSERT_TRUE(ParseMountOptions("rw,new", OptionsFrom::kFstab, fresh).ok());
+  EXPECT_TRUE(fresh.is_new);
+  EXPECT_FALSE(fresh.writable);
+  EXPECT_TRUE(CheckMountOptions(fresh).ok());
+  EXPECT_TRUE(CheckMountOptions(MountOptions()).ok());
+}
+
+TEST(MountOptionsTest, WordsThatDoNotGoTogether) {
+  for (const char* words :
+       {"writable,new", "edits=/a", "ro,writable", "ro,new", "views,writable", "views,new"}) {
+    MountOptions options;
+    ASSERT_TRUE(ParseMountOptions(words, OptionsFrom::kFstab, options).ok());
+    EXPECT_FALSE(CheckMountOptions(options).ok()) << words;
+  }
+  // What would be kept of it could not be used again.
+  MountOptions saved;
+  saved.image = "pid:7";
+  saved.writable = true;
+  EXPECT_TRUE(CheckMountOptions(saved).ok());
+  saved.edits_directory = "/a";
+  EXPECT_FALSE(CheckMountOptions(saved).ok());
+  // That of fstab says nothing of an image.
+  MountOptions options;
+  ASSERT_TRUE(ParseMountOptions("rw", OptionsFrom::kFstab, options).ok());
+  EXPECT_FALSE(options.writable);
+}
+
 TEST(MountOptionsTest, UnknownWordsAreNamed) {
   MountOptions options;
   for (const char* word : {"nonsense", "uid=0", "viewsx", "index"}) {

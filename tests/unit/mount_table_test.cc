@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace crfs {
 namespace {
 
@@ -16,6 +18,17 @@ TEST(MountTableTest, FieldsOfALine) {
   EXPECT_EQ(entry->directory, "/mnt 2\\");
   EXPECT_EQ(entry->type, "fuse.crfs");
   EXPECT_EQ(entry->source, "/a b.crfs");
+  EXPECT_FALSE(entry->read_only) << "it is the mount's own option that counts";
+}
+
+TEST(MountTableTest, ReadOnly) {
+  for (const char* options : {"ro", "ro,nosuid"}) {
+    const auto entry =
+        ParseMountEntry(std::string("36 35 0:52 / /mnt ") + options + " - fuse.crfs a rw");
+    ASSERT_TRUE(entry.has_value());
+    EXPECT_TRUE(entry->read_only) << options;
+  }
+  EXPECT_FALSE(ParseMountEntry("36 35 0:52 / /mnt root - fuse.crfs a rw")->read_only);
 }
 
 TEST(MountTableTest, WithoutOptionalFields) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "absl/strings/string_view.h"
 #include "index/schema.h"
 
 #include <gtest/gtest.h>
@@ -8,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "crfs/schema.h"
 
 namespace crfs {

@@ -7,7 +7,7 @@ import time
 word = bytearray(b"the-word-as-it-was")
 with open(sys.argv[1] + ".ready", "w"):
     pass
-while word == b"the-word-as-it-" + b"was":
+while word[-3:] != b"now":
     time.sleep(0.05)
 with open(sys.argv[1], "w") as result:
     result.write(word.decode() + "\n")

@@ -22,7 +22,7 @@ static void describe(char* text) {
     unsigned long start, end;
     if (sscanf(line, "%lx-%lx ", &start, &end) != 2 && strncmp(line, "VmFlags:", 8) != 0) continue;
     char* const dirty = strstr(line, " sd");
-    if (dirty != NULL) memcpy(dirty, "   ", 3);
+    if (dirty != NULL) memmove(dirty, dirty + 3, strlen(dirty + 3) + 1);
     length += (size_t)snprintf(text + length, kText - length, "%s", line);
   }
   fclose(file);

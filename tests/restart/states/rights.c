@@ -80,9 +80,15 @@ int main(int, char** argv) {
   CPU_ZERO(&cpus);
   CPU_SET(1, &cpus);
   EXPECT(sched_setaffinity(0, sizeof(cpus), &cpus) == 0);
-  const struct rlimit files = {.rlim_cur = 77, .rlim_max = 99};
-  const struct rlimit core = {.rlim_cur = 1 << 20, .rlim_max = 2 << 20};
-  EXPECT(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_CORE, &core) == 0);
+  // Each limit is one that nobody else has.
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    struct rlimit limit = {.rlim_cur = (1 << 30) + resource, .rlim_max = (1 << 30) + 100};
+    if (resource == RLIMIT_NOFILE) limit = (struct rlimit){.rlim_cur = 77, .rlim_max = 99};
+    if (resource == RLIMIT_NICE || resource == RLIMIT_RTPRIO) {
+      limit = (struct rlimit){.rlim_cur = 11, .rlim_max = 12};
+    }
+    EXPECT(setrlimit(resource, &limit) == 0);
+  }
   FILE* score = fopen("/proc/self/oom_score_adj", "w");
   EXPECT(score != NULL && fputs("321", score) >= 0 && fclose(score) == 0);
   const gid_t groups[] = {7, 100, 4242};

@@ -23,6 +23,17 @@ int main(int, char** argv) {
   strcpy(second_half + 100, "in the memfd");
   strcpy(mapped + 9000, "in the file");
   EXPECT(fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+  // Sealed against new writers only: the mapping that is there may still write.
+  const int sealed = memfd_create("sealed", MFD_ALLOW_SEALING);
+  EXPECT(ftruncate(sealed, kSize) == 0);
+  char* old_writer = mmap(NULL, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, sealed, 0);
+  EXPECT(old_writer != MAP_FAILED);
+  strcpy(old_writer + 7000, "sealed");
+  EXPECT(fcntl(sealed, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0);
+  // And against all of them.
+  const int constant = memfd_create("constant", MFD_ALLOW_SEALING);
+  EXPECT(write(constant, "constant", 8) == 8);
+  EXPECT(fcntl(constant, F_ADD_SEALS, F_SEAL_WRITE) == 0);
   const pid_t pid = fork();
   EXPECT(pid >= 0);
   if (pid == 0) {
@@ -43,6 +54,13 @@ int main(int, char** argv) {
   EXPECT(strcmp(reader + kSize / 2, "by the child") == 0);
   EXPECT(fcntl(memory, F_GET_SEALS) == (F_SEAL_SHRINK | F_SEAL_GROW));
   EXPECT(ftruncate(memory, 2 * kSize) == -1 && errno == EPERM);
+  EXPECT(strcmp(old_writer + 7000, "sealed") == 0);
+  old_writer[0] = 'w';
+  EXPECT(fcntl(sealed, F_GET_SEALS) == (F_SEAL_FUTURE_WRITE | F_SEAL_SEAL));
+  EXPECT(write(sealed, "x", 1) == -1 && errno == EPERM);
+  char words[16] = {};
+  EXPECT(pread(constant, words, 8, 0) == 8 && strcmp(words, "constant") == 0);
+  EXPECT(lseek(constant, 0, SEEK_CUR) == 8 && fcntl(constant, F_GET_SEALS) == F_SEAL_WRITE);
   EXPECT(strcmp(mapped + 9000, "by the child") == 0);
   char text[64] = {};
   const int again = open("mapped", O_RDONLY);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +18,12 @@ static const char* folder;
 static double away;  // read when the program goes on
 static const double kAsked = 6;
 static const struct timespec asked = {.tv_sec = 6};
+// The kernel writes into them what remains, whenever a call is interrupted: in a page of its own
+// (tests/restart/differences).
+static struct times {
+  struct timespec left, ppoll;
+  struct timeval select;
+}* const times = (struct times*)0x510000000000;
 static int quiet[2], woken[2];
 static volatile int handled;
 
@@ -30,8 +37,7 @@ struct sleeper {
 };
 
 static int by_nanosleep(void) {
-  struct timespec left = {};
-  return nanosleep(&asked, &left);
+  return (int)syscall(SYS_nanosleep, &asked, &times->left);
 }
 static int by_clock_nanosleep(void) { return clock_nanosleep(CLOCK_BOOTTIME, 0, &asked, NULL); }
 static int by_realtime(void) { return clock_nanosleep(CLOCK_REALTIME, 0, &asked, NULL); }
@@ -45,17 +51,14 @@ static int by_poll_without_end(void) {
 }
 static int by_ppoll(void) {
   struct pollfd one = {.fd = quiet[0], .events = POLLIN};
-  struct timespec time = asked;
-  sigset_t none;
-  sigemptyset(&none);
-  return ppoll(&one, 1, &time, &none);
+  const unsigned long none = 0;
+  return (int)syscall(SYS_ppoll, &one, 1, &times->ppoll, &none, sizeof(none));
 }
 static int by_select(void) {
   fd_set set;
   FD_ZERO(&set);
   FD_SET(quiet[0], &set);
-  struct timeval time = {.tv_sec = 6};
-  return select(quiet[0] + 1, &set, NULL, NULL, &time);
+  return (int)syscall(SYS_select, quiet[0] + 1, &set, NULL, NULL, &times->select);
 }
 static int futex_word = 1, other_word = 1;
 static int by_timed_futex(void) {
@@ -126,6 +129,9 @@ static void* sleep_on(void* argument) {
 
 int main(int, char** argv) {
   folder = argv[1];
+  EXPECT(mmap(times, 4096, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == times);
+  *times = (struct times){.ppoll = asked, .select = {.tv_sec = 6}};
   EXPECT(pipe(quiet) == 0 && pipe(woken) == 0);
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);

@@ -2,7 +2,7 @@
 //
 // What the programs of this folder share. Each is called `NAME FOLDER`: it sets up a state,
 // makes FOLDER/ready, is saved and killed, restarted when a while has passed, and goes on
-// when FOLDER/go is there: it looks from the inside whether its state is what it was, and
+// when FOLDER/go says so: it looks from the inside whether its state is what it was, and
 // exits with 0 if so. What is not is told on stderr.
 #ifndef CRFS_TESTS_RESTART_STATE_H_
 #define CRFS_TESTS_RESTART_STATE_H_
@@ -36,10 +36,14 @@ static inline void make_file(const char* folder, const char* name) {
 
 static inline void ready(const char* folder) { make_file(folder, "ready"); }
 
+// FOLDER/go is a fifo, which somebody opens in the end: whoever waits until then sleeps, and
+// changes nothing that a checkpoint would see.
 static inline void await_go(const char* folder) {
   char path[4096];
   snprintf(path, sizeof(path), "%s/go", folder);
-  while (access(path, F_OK) != 0) usleep(20000);
+  const int go = open(path, O_RDONLY | O_CLOEXEC);
+  EXPECT(go >= 0);
+  close(go);
 }
 
 static inline void ready_and_await_go(const char* folder) {
