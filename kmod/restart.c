@@ -29,6 +29,7 @@ static struct crfs_restart *crfs_restart_create(void)
 	INIT_LIST_HEAD(&restart->joiners);
 	init_waitqueue_head(&restart->settle);
 	init_waitqueue_head(&restart->resume);
+	init_waitqueue_head(&restart->help);
 	return restart;
 }
 
@@ -47,13 +48,20 @@ void crfs_restart_put(struct crfs_restart *restart)
 	kref_put(&restart->ref, crfs_restart_free);
 }
 
+static void crfs_set_step(struct crfs_restart *restart, enum crfs_restart_step step)
+{
+	lockdep_assert_held(&restart->lock);
+	smp_store_release(&restart->step, step);
+	wake_up_all(&restart->help);
+}
+
 /* The end, but for a start that succeeded: what has joined dies. */
 static void crfs_restart_end(struct crfs_restart *restart)
 {
 	lockdep_assert_held(&restart->lock);
 	if (restart->step != CRFS_RESTART_OVER)
 		crfs_restart_kill(restart);
-	restart->step = CRFS_RESTART_OVER;
+	crfs_set_step(restart, CRFS_RESTART_OVER);
 	crfs_joiners_drop(restart);
 }
 
@@ -87,7 +95,7 @@ static int crfs_step(struct crfs_restart *restart, unsigned int command,
 	if (err)
 		crfs_restart_end(restart);
 	else
-		restart->step++;
+		crfs_set_step(restart, restart->step + 1);
 	if (restart->step == CRFS_RESTART_OVER)
 		crfs_joiners_drop(restart);
 	return err;
@@ -103,6 +111,7 @@ union crfs_restart_args {
 	struct crfs_ioc_fill fill;
 	struct crfs_ioc_join join;
 	struct crfs_ioc_step step;
+	struct crfs_ioc_help help;
 };
 
 /* How long the argument of a command is, 0: there is no such command. */
@@ -121,6 +130,8 @@ static size_t crfs_args_size(unsigned int command)
 	case CRFS_IOC_BUILD:
 	case CRFS_IOC_START:
 		return sizeof(struct crfs_ioc_step);
+	case CRFS_IOC_HELP:
+		return sizeof(struct crfs_ioc_help);
 	default:
 		return 0;
 	}
@@ -166,6 +177,9 @@ static long crfs_restart_ioctl(struct file *file, unsigned int command, unsigned
 		return err;
 	if (command == CRFS_IOC_FILL)
 		return crfs_fill(restart, &args.fill);
+	/* While BUILD has the lock. */
+	if (command == CRFS_IOC_HELP)
+		return crfs_help(restart, &args.help);
 	if (mutex_lock_interruptible(&restart->lock))
 		return -EINTR;
 	result = crfs_restart_command(restart, command, &args, &fault);
@@ -195,6 +209,7 @@ static int crfs_restart_flush(struct file *file, fl_owner_t owner)
 		return 0;
 	WRITE_ONCE(restart->ending, true);
 	wake_up_all(&restart->settle);
+	wake_up_all(&restart->help);
 	mutex_lock(&restart->lock);
 	crfs_restart_end(restart);
 	mutex_unlock(&restart->lock);

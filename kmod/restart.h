@@ -14,11 +14,12 @@
  * Locks, outermost first:
  *   crfs_restart.lock        every ioctl and write of one restart, but not while memory of the
  *                            caller is touched: that may fault for as long as he likes
- *     mmap_lock              of a space that is being built, by its builder alone
+ *     mmap_lock              of a space that is being built, by its builder and helpers
  *     siglock                of a joined task
- *       arg_lock, task_lock  (each alone, neither below the siglock)
+ *       crfs_filling.lock, arg_lock, task_lock  (each alone, none below the siglock)
  * Parked threads hold none. A builder works without crfs_restart.lock, on what does not
- * change any more: the holder waits for it, or has given up and killed it. Who waits under
+ * change any more: the holder waits for it, or has given up and killed it. So does a helper,
+ * who holds a reference to the mm: the builder may die meanwhile. Who waits under
  * crfs_restart.lock looks at crfs_restart.ending, so that a close never waits for long.
  */
 #ifndef CRFS_KMOD_RESTART_H
@@ -56,7 +57,7 @@ struct crfs_restart {
 	struct kref ref;
 	struct mutex lock;
 	fl_owner_t holder;		/* the descriptors of who opened it; constant */
-	enum crfs_restart_step step;	/* lock */
+	enum crfs_restart_step step;	/* written under the lock; helpers read it without */
 	bool underway;			/* the next step has begun, and was interrupted; lock */
 	bool ending;			/* the holder closes it; set once, read anywhere */
 	struct crfs_records records;	/* lock; constant from the first join on */
@@ -68,6 +69,7 @@ struct crfs_restart {
 	struct list_head joiners;	/* crfs_joiner.node; lock */
 	wait_queue_head_t settle;	/* the holder waits here for threads */
 	wait_queue_head_t resume;	/* parked threads wait here */
+	wait_queue_head_t help;		/* helpers wait here for something to fill */
 };
 
 /* A range of a space to be filled, as struct crfs_fill, with a reference to the file. */
@@ -76,6 +78,23 @@ struct crfs_range {
 	u64 length;
 	loff_t offset;
 	struct file *file;
+	bool stands;			/* of a vdso that is there already; set by the builder */
+};
+
+/*
+ * How far a space is filled. Its builder and any helpers take a piece at a time, those of a
+ * huge page first.
+ */
+struct crfs_filling {
+	struct mutex lock;
+	bool open;			/* there may be pieces to take; read without the lock, too */
+	bool huge;			/* now pieces that are a huge page, else the others */
+	u64 range;			/* where the next piece is looked for */
+	u64 done;			/* likewise, in that range, bytes */
+	unsigned int busy;		/* pieces that are being filled; read without the lock, too */
+	int err;			/* the first one */
+	u64 address;			/* where */
+	wait_queue_head_t idle;		/* the builder waits here for helpers */
 };
 
 /* What is known of one mm record: its mappings, its contents, who builds it. */
@@ -87,7 +106,8 @@ struct crfs_space {
 	struct crfs_range *ranges;	/* ascending; lock, constant from GATHER on */
 	u64 range_count;
 	u64 range_room;
-	struct mm_struct *mm;		/* of the parked threads, which keep it; to compare */
+	struct crfs_filling filling;
+	struct mm_struct *mm;		/* of the parked threads, which keep it; set by GATHER */
 	struct crfs_joiner *builder;	/* null: no thread has it */
 	int result;			/* of the builder, and where it failed; read when it is done */
 	struct crfs_fault fault;
@@ -176,7 +196,8 @@ int crfs_check_joiners(struct crfs_restart *restart, struct crfs_fault *fault);
 
 /* restart_build.c, restart_fill.c, restart_mm.c: in the context of a thread of the space. */
 int crfs_build(struct crfs_restart *restart, struct crfs_space *space);
-int crfs_fill_space(struct crfs_space *space);
+int crfs_fill_space(struct crfs_restart *restart, struct crfs_space *space);
+int crfs_help(struct crfs_restart *restart, const struct crfs_ioc_help *args);
 bool crfs_is_own_vdso(struct mm_struct *mm, const struct crfs_vma *vma);
 int crfs_set_mm(struct crfs_restart *restart, struct crfs_space *space);
 

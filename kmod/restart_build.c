@@ -302,7 +302,7 @@ int crfs_build(struct crfs_restart *restart, struct crfs_space *space)
 	if (!err)
 		err = crfs_map_all(restart, space);
 	if (!err)
-		err = crfs_fill_space(space);
+		err = crfs_fill_space(restart, space);
 	if (!err)
 		err = crfs_set_mm(restart, space);
 	current->personality = personality;

@@ -82,6 +82,8 @@ struct crfs_space *crfs_space_of(struct crfs_restart *restart, u64 id)
 		if (!space)
 			return ERR_PTR(-ENOMEM);
 		space->id = id;
+		mutex_init(&space->filling.lock);
+		init_waitqueue_head(&space->filling.idle);
 		entry->attached = space;
 	}
 	return entry->attached;
@@ -149,6 +151,7 @@ static int crfs_add_range(struct crfs_restart *restart, struct crfs_space *space
 	range->length = fill->length;
 	range->offset = fill->offset;
 	range->file = file;
+	range->stands = false;
 	restart->fills++;
 	return 0;
 }

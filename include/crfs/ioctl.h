@@ -275,6 +275,18 @@ struct crfs_ioc_step {
 	__u64 detail; /* out: an address, or 0 */
 };
 
+/*
+ * On the restart, by any thread of the holder but the one that calls BUILD, once GATHER has
+ * succeeded: fills memory along with the threads that build, until BUILD is over. Any number
+ * may help. 0: BUILD is over, whatever came of it; ENODEV the restart is over; EINVAL bad
+ * arguments, or it is too early or too late; EINTR: a signal came, and if it came while memory
+ * was being filled, BUILD fails.
+ */
+struct crfs_ioc_help {
+	__u32 size;
+	__u32 flags; /* 0 */
+};
+
 /* The argument is a pointer to the struct. The numbers hold no size, so structs may grow. */
 #define CRFS_IOC_MAGIC 0xCF
 #define CRFS_IOC_QUERY _IO(CRFS_IOC_MAGIC, 0)
@@ -291,5 +303,6 @@ struct crfs_ioc_step {
 #define CRFS_IOC_GATHER _IO(CRFS_IOC_MAGIC, 11)
 #define CRFS_IOC_BUILD _IO(CRFS_IOC_MAGIC, 12)
 #define CRFS_IOC_START _IO(CRFS_IOC_MAGIC, 13)
+#define CRFS_IOC_HELP _IO(CRFS_IOC_MAGIC, 14)
 
 #endif /* CRFS_IOCTL_H */

@@ -206,6 +206,7 @@ class Caller {
         return random_.OneIn(10) ? static_cast<void>(ioctl(Fd(), random_.Next(), random_.Edge()))
                                  : void();
       default: {
+        if (random_.OneIn(4)) return Call(CRFS_IOC_HELP, crfs_ioc_help{});
         crfs_ioc_step args{};
         args.timeout_ms = Milliseconds();
         return Call(CRFS_IOC_GATHER + random_.Below(3), args);
@@ -241,12 +242,16 @@ std::string Round(Random& random, Tally& tally) {
     pid_t other = fork();
     if (other == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::vector<std::thread> threads;
-    for (uint64_t i = 1; i < 4; i++)
-      threads.emplace_back(
-          [&, i] { Caller(*table, seed + i + (other ? 0 : 100), files, records).Run(1); });
-    for (std::thread& thread : threads) {
-      for (int i = 0; i < 20; i++) pthread_kill(thread.native_handle(), SIGUSR1), usleep(20000);
-      thread.join();
+    std::atomic<bool> over[3] = {};
+    for (uint64_t i = 0; i < 3; i++)
+      threads.emplace_back([&, i] {
+        Caller(*table, seed + i + (other ? 1 : 101), files, records).Run(1);
+        over[i] = true;
+      });
+    // Some wait for what only a signal ends.
+    for (size_t i = 0; i < 3; i++) {
+      while (!over[i]) pthread_kill(threads[i].native_handle(), SIGUSR1), usleep(20000);
+      threads[i].join();
     }
     return std::string();
   });

@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <sstream>
+#include <thread>
 
 #include "harness.h"
 
@@ -357,6 +358,23 @@ int Restart::Step(unsigned long command, uint32_t timeout_ms) {
   return ioctl(fd_.get(), command, &step) < 0 ? -errno : 0;
 }
 
+int Restart::Help() {
+  crfs_ioc_help args{sizeof(args), 0};
+  return ioctl(fd_.get(), CRFS_IOC_HELP, &args) < 0 ? -errno : 0;
+}
+
+int Restart::BuildWithHelp(int threads) {
+  std::vector<std::thread> helpers;
+  std::atomic<int> failed{0};
+  for (int i = 0; i < threads; i++)
+    helpers.emplace_back([&] {
+      if (int error = Help()) failed = error;
+    });
+  int error = Build();
+  for (std::thread& helper : helpers) helper.join();
+  return error ?: failed.load();
+}
+
 std::string Restart::Fault() const {
   char text[100];
   snprintf(text, sizeof(text), " (type %#x, id %llu, at %#llx)", step.type, step.id, step.detail);
@@ -424,7 +442,7 @@ std::string Restart::Run(Saved& saved, std::vector<pid_t>* made) {
   if (!why.empty()) return why;
   int error = Gather();
   if (error) return Errno("gather", error) + Fault();
-  error = Build();
+  error = BuildWithHelp(1);
   if (error) return Errno("build", error) + Fault();
   error = Start();
   if (error) return Errno("start", error) + Fault();

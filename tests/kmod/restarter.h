@@ -62,6 +62,8 @@ class Restart {
   int Gather(uint32_t timeout_ms = 0) { return Step(CRFS_IOC_GATHER, timeout_ms); }
   int Build(uint32_t timeout_ms = 0) { return Step(CRFS_IOC_BUILD, timeout_ms); }
   int Start(uint32_t timeout_ms = 0) { return Step(CRFS_IOC_START, timeout_ms); }
+  int Help();                 // until BUILD is over
+  int BuildWithHelp(int threads);
   std::string Fault() const;  // of the last step
   void Close() { fd_.Close(); }
 
@@ -73,7 +75,7 @@ class Restart {
   // of the caller. `before_join` is called in each new task before its first thread joins.
   std::string Make(Saved& saved, std::vector<pid_t>* made,
                    const std::function<void()>& before_join = {});
-  // All of the above, then the steps.
+  // All of the above, then the steps, with a helper.
   std::string Run(Saved& saved, std::vector<pid_t>* made = nullptr);
 
  private:
