@@ -41,9 +41,11 @@ std::string WrongGivenFd(const std::string& text) {
   return "'" + text + "' is not PID:FD=N, such as 981:6=3";
 }
 
+// Memory is verified while it is restored; here, if that will not be.
 Problems FindProblems(const LoadedCheckpoint& loaded, const RestartArguments& arguments) {
   Problems problems;
   CheckRestart(loaded, arguments.options, problems);
+  if (problems.empty() && !arguments.check) return problems;
   Progress progress("checking " + arguments.path);
   const absl::Status memory = loaded.VerifyMemory(
       [&progress](uint64_t done, uint64_t total) { progress.Update(done, total); });

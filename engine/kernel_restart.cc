@@ -168,28 +168,30 @@ absl::Status KernelRestart::Fill(const absl::flat_hash_map<uint64_t, int>& patch
       const auto own = patched.find(vma.OwnerId());
       if (own == patched.end()) continue;
       const uint64_t length = vma.Number("end") - vma.Number("start");
-      absl::Status status = FillMapping(vma, own->second, {{0, length, 0}});
+      absl::Status status =
+          FillMapping(vma, {.fd = own->second, .extents = {{0, length, 0}}, .file = nullptr});
       if (!status.ok()) return status;
       continue;
     }
-    const absl::StatusOr<LoadedMemory> memory = checkpoint_->Memory(vma);
+    const absl::StatusOr<LoadedMemory> memory = checkpoint_->UnverifiedMemory(vma);
     if (!memory.ok()) return memory.status();
-    absl::Status status = FillMapping(vma, memory->fd, memory->extents);
+    absl::Status status = FillMapping(vma, *memory);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status KernelRestart::FillMapping(const ObjectView& vma, int fd,
-                                        const std::vector<LoadedExtent>& extents) {
+absl::Status KernelRestart::FillMapping(const ObjectView& vma, const LoadedMemory& memory) {
+  const std::vector<LoadedExtent>& extents = memory.extents;
   std::vector<crfs_fill> ranges;
   for (size_t begin = 0; begin < extents.size(); begin += CRFS_FILL_MAX) {
     ranges.clear();
     for (size_t i = begin; i < std::min<size_t>(extents.size(), begin + CRFS_FILL_MAX); ++i) {
+      const bool in_image = extents[i].place == LoadedExtent::Place::kImage;
       ranges.push_back({.address = vma.Number("start") + extents[i].offset,
                         .length = extents[i].length,
                         .offset = extents[i].file_offset,
-                        .fd = fd,
+                        .fd = in_image ? memory.image_fd : memory.fd,
                         .flags = 0});
     }
     crfs_ioc_fill argument = {};
@@ -230,6 +232,13 @@ absl::Status KernelRestart::Step(unsigned long command, absl::string_view what) 
 
 absl::Status KernelRestart::Gather() { return Step(CRFS_IOC_GATHER, "tasks cannot be gathered"); }
 absl::Status KernelRestart::Build() { return Step(CRFS_IOC_BUILD, "cannot be rebuilt"); }
+
+void KernelRestart::Help() const {
+  crfs_ioc_help help = {.size = sizeof(help), .flags = 0};
+  while (::ioctl(fd_.get(), CRFS_IOC_HELP, &help) != 0 && errno == EINTR) {
+  }
+}
+
 absl::Status KernelRestart::Start() { return Step(CRFS_IOC_START, "tasks cannot be started"); }
 
 }  // namespace crfs

@@ -40,6 +40,9 @@ class KernelRestart {
   // When all threads wait. Messages name the file of the tree at fault.
   absl::Status Gather();
   absl::Status Build();
+  // Between Gather and the end of Build, by other threads: fills memory along with the tasks,
+  // until that end.
+  void Help() const;
   absl::Status Start();
 
  private:
@@ -50,7 +53,7 @@ class KernelRestart {
   absl::Status Supply(uint32_t type, uint64_t id, int file, const ObjectView& object,
                       absl::string_view field);
   absl::Status SupplyMapped(const ReopenedFiles& files);
-  absl::Status FillMapping(const ObjectView& vma, int fd, const std::vector<LoadedExtent>& extents);
+  absl::Status FillMapping(const ObjectView& vma, const LoadedMemory& memory);
   absl::Status Step(unsigned long command, absl::string_view what);
   std::string Where(uint32_t type, uint64_t id) const;
 

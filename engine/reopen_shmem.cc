@@ -80,14 +80,16 @@ absl::Status ReopenedFiles::AddShmem(uint64_t id, UniqueFd fd) {
 absl::Status ReopenedFiles::FillShmems() const {
   for (const auto& [id, fd] : shmems_) {
     const ObjectView shmem = checkpoint_.Get("shmem", id);
-    const absl::StatusOr<LoadedMemory> memory = checkpoint_.Memory(shmem);
+    const absl::StatusOr<LoadedMemory> memory = checkpoint_.UnverifiedMemory(shmem);
     if (!memory.ok()) return memory.status();
     const uint64_t size = shmem.Number("size");
     for (const LoadedExtent& extent : memory->extents) {
       // Its last page may go on beyond its end.
       if (extent.offset >= size) continue;
       const uint64_t length = std::min(extent.length, size - extent.offset);
-      const int error = CopyRange(memory->fd, extent.file_offset, fd.get(), extent.offset, length);
+      const bool in_image = extent.place == LoadedExtent::Place::kImage;
+      const int from = in_image ? memory->image_fd : memory->fd;
+      const int error = CopyRange(from, extent.file_offset, fd.get(), extent.offset, length);
       if (error != 0) {
         return absl::ErrnoToStatus(
             error, absl::StrCat(checkpoint_.Where(shmem, "pages"), ": cannot be restored"));

@@ -31,12 +31,14 @@
 #include "engine/restart_tasks.h"
 #include "engine/restart_vdso.h"
 #include "engine/terminal.h"
+#include "index/thread_team.h"
 
 namespace crfs {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
 constexpr absl::Duration kLookUp = absl::Milliseconds(1);
+constexpr size_t kHelpersMax = 16;  // more have to wait for memory
 
 // What is left of tasks whose makers died comes to the calling process for as long as this
 // lives, and can be waited for.
@@ -103,9 +105,8 @@ class Coordinator {
     if (absl::Status status = Prepare(); !status.ok()) return status;
     auto blocked = std::make_unique<BlockedSignals>();
     if (absl::Status status = MakeTasks(); !status.ok()) return Cause(status);
-    for (auto step : {&KernelRestart::Gather, &KernelRestart::Build}) {
-      if (absl::Status status = (*kernel_.*step)(); !status.ok()) return Cause(status);
-    }
+    if (absl::Status status = kernel_->Gather(); !status.ok()) return Cause(status);
+    if (absl::Status status = Build(); !status.ok()) return Cause(status);
     if (absl::Status status = files_.SealShmems(); !status.ok()) return Cause(status);
     std::optional<ForegroundGroup> terminal = ForegroundGroup::Give(root_);
     if (absl::Status status = kernel_->Start(); !status.ok()) return Cause(status);
@@ -161,6 +162,26 @@ class Coordinator {
       child_ = root_ = MakeRootTask(making);
     }
     return AwaitJoined();
+  }
+
+  // Memory is compared with its checksums while it is put in place: nothing runs before both
+  // are done. Threads do no harm any more, as all tasks have been made.
+  absl::Status Build() {
+    std::atomic<bool> begun = false;
+    absl::Status verified;
+    absl::Status built;
+    const auto verify = [&] {
+      if (!begun.exchange(true)) verified = checkpoint_.VerifyMemory(options_.progress);
+    };
+    {
+      const ThreadTeam helpers(ThreadTeam::Others(kHelpersMax), [&] {
+        verify();
+        kernel_->Help();
+      });
+      built = kernel_->Build();
+    }
+    verify();  // where there was no thread to do it
+    return verified.ok() ? built : verified;
   }
 
   // Until all threads have joined and wait in their calls.

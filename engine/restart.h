@@ -54,10 +54,10 @@ struct Restarted {
   std::unique_ptr<BlockedSignals> signals;
 };
 
-// Restarts a checkpoint in which CheckRestart found no problem. Whatever fails, also the
-// caller's death half-way, leaves nothing running and nothing made; the message names the file
-// of the tree at fault. The caller must have no other threads, and must not be a session
-// leader whose terminal the program is to have.
+// Restarts a checkpoint in which CheckRestart found no problem; its memory is verified on the
+// way. Whatever fails, also the caller's death half-way, leaves nothing running and nothing
+// made; the message names the file of the tree at fault. The caller must have no other threads,
+// and must not be a session leader whose terminal the program is to have.
 absl::StatusOr<Restarted> Restart(const LoadedCheckpoint& checkpoint,
                                   const RestartOptions& options);
 

@@ -9,13 +9,13 @@
 #include <atomic>
 #include <cerrno>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "index/data_checksum.h"
 #include "index/mutex.h"
+#include "index/thread_team.h"
 
 namespace crfs {
 namespace {
@@ -35,8 +35,7 @@ absl::Status WriteAt(int fd, uint64_t offset, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
-// The threads take units in turn until none is left or one has failed. Without a file, they
-// only make the checksums.
+// The threads take units in turn until none is left or one has failed.
 class Copy {
  public:
   Copy(const DataSource& source, int fd, uint64_t begin, DiskWrites when,
@@ -47,12 +46,10 @@ class Copy {
 
   absl::StatusOr<std::vector<uint32_t>> Run() {
     const uint64_t units = (source_.size() + kUnit - 1) / kUnit;
-    const uint64_t threads =
-        std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, std::max<uint64_t>(units, 1));
-    std::vector<std::jthread> others;
-    for (uint64_t i = 1; i < threads; ++i) others.emplace_back([this] { Work(); });
-    Work();
-    others.clear();  // joins
+    {
+      const ThreadTeam others(ThreadTeam::Others(units), [this] { Work(); });
+      Work();
+    }
     const MutexLock lock(&mutex_);
     if (!failed_.ok()) return failed_;
     return std::move(checksums_);
@@ -84,7 +81,6 @@ class Copy {
       checksums_[(begin + offset) / CRFS_CHUNK_SIZE] =
           DataChecksum(bytes.substr(offset, CRFS_CHUNK_SIZE));
     }
-    if (fd_ < 0) return absl::OkStatus();
     if (absl::Status status = WriteAt(fd_, begin_ + begin, bytes); !status.ok()) return status;
     if (when_ == DiskWrites::kAtOnce) {
       // Only a hint: the sync at the end is what counts.
@@ -112,11 +108,6 @@ class Copy {
 absl::StatusOr<std::vector<uint32_t>> CopyInPlace(const DataSource& source, int fd, uint64_t begin,
                                                   DiskWrites when, const CopyProgress& progress) {
   return Copy(source, fd, begin, when, progress).Run();
-}
-
-absl::StatusOr<std::vector<uint32_t>> Checksums(const DataSource& source,
-                                                const CopyProgress& progress) {
-  return Copy(source, -1, 0, DiskWrites::kLater, progress).Run();
 }
 
 absl::Status CopyInOrder(const DataSource& source, ImageWriter& writer,

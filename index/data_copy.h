@@ -43,10 +43,6 @@ absl::StatusOr<std::vector<uint32_t>> CopyInPlace(const DataSource& source, int 
 absl::Status CopyInOrder(const DataSource& source, ImageWriter& writer,
                          const CopyProgress& progress);
 
-// The checksums alone.
-absl::StatusOr<std::vector<uint32_t>> Checksums(const DataSource& source,
-                                                const CopyProgress& progress);
-
 }  // namespace crfs
 
 #endif  // CRFS_INDEX_DATA_COPY_H_

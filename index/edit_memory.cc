@@ -63,6 +63,13 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> EditMemory::File() const {
   return file_;
 }
 
+std::vector<crfs_extent> EditMemory::Changed() const {
+  const ReaderMutexLock lock(&mutex_);
+  std::vector<crfs_extent> changed;
+  for (const auto& [begin, run] : runs_) AddPages(changed, begin, run.end - begin);
+  return changed;
+}
+
 uint64_t EditMemory::size() const {
   const ReaderMutexLock lock(&mutex_);
   return size_;

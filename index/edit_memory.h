@@ -51,6 +51,8 @@ class EditMemory {
   // All of it is taken away, what is beneath too: as open(2) with O_TRUNC. What else is in the
   // batch becomes true with that.
   absl::Status Replace(EditBatch& batch);
+  // Pages that are not as they are beneath, saved or not; ascending, apart.
+  std::vector<crfs_extent> Changed() const;
   // fdatasync(2).
   absl::Status Sync() const;
 

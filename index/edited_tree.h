@@ -176,6 +176,8 @@ class EditedTree final : public EditableTree {
   absl::Status BecomeRow(const EditNode& source, const EditNode& place, EditBatch& batch,
                          NodeRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetMemory(Inode inode) const;
+  std::optional<std::string> ImageXattrOf(const EditNode& node) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   std::optional<std::string> SchemaXattrOf(const EditNode& node, absl::string_view name) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/edit_error.h"
 #include "index/edited_tree.h"
+#include "index/image_place.h"
 #include "index/index.h"
 #include "index/inodes.h"
 #include "index/object_name.h"
@@ -70,9 +71,26 @@ absl::StatusOr<std::string> EditedTree::GetXattr(Inode inode, absl::string_view 
     if (found == errors_.end()) return none;
     return found->second;
   }
+  if (name == kImageXattr) {
+    auto value = ImageXattrOf(*node);
+    if (!value.has_value()) return none;
+    return *std::move(value);
+  }
   auto value = SchemaXattrOf(*node, rest);
   if (!value.has_value()) return none;
   return *std::move(value);
+}
+
+std::optional<std::string> EditedTree::ImageXattrOf(const EditNode& node) const {
+  const Row* row = node.role.row();
+  if (row == nullptr || row->codec != Codec::kPages || !IsMemoryNode(node)) return std::nullopt;
+  // What was moved here from elsewhere stands there under another name.
+  const bool is_own = IsInImage(node.inode) && IsInImage(node.role.object) &&
+                      Split(node.inode).id == Split(node.role.object).id;
+  if (!is_own || node.record.is_whole) return std::nullopt;
+  auto memory = MemoryOf(node);
+  if (!memory.ok()) return std::nullopt;
+  return ImageXattr(base_->image_fd(), Split(node.inode).id, (*memory)->Changed());
 }
 
 std::optional<std::string> EditedTree::SchemaXattrOf(const EditNode& node,

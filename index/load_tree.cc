@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <memory>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
 #include "index/image_checker.h"
+#include "index/image_place.h"
 #include "index/loaded_state.h"
 #include "index/problem_list.h"
 #include "index/tree_copies.h"
@@ -95,6 +99,30 @@ class TreeLoader {
       saved.extents.push_back({extent.offset, extent.length, extent.offset});
       state_->memory_size += extent.length;
     }
+    if (object.memory.image.has_value()) FindInImage(*object.type, *object.memory.image, saved);
+  }
+
+  void FindInImage(const ObjectType& type, const ImagePlace& place, SavedMemory& saved) {
+    std::shared_ptr<const LoadedCheckpoint> image = ImageOf(place);
+    if (image == nullptr) return;
+    const auto& memory = image->state().memory;
+    const auto found = memory.find({type.tag, place.id});
+    if (found == memory.end()) return;
+    saved.parts = PartByPlace(saved.extents, found->second.extents, place.changed);
+    saved.image = std::move(image);
+  }
+
+  // nullptr: it cannot be read, or is another than the one that was mounted. All of it can be
+  // had through the mount.
+  std::shared_ptr<const LoadedCheckpoint> ImageOf(const ImagePlace& place) {
+    const auto [at, is_new] = images_.try_emplace({place.path, place.state});
+    if (is_new) {
+      absl::StatusOr<LoadedCheckpoint> image = LoadedCheckpoint::FromImage(place.path);
+      if (image.ok() && StateOfFile(image->state().fd.get()) == place.state) {
+        at->second = std::make_shared<const LoadedCheckpoint>(*std::move(image));
+      }
+    }
+    return at->second;
   }
 
   void Recheck(const absl::Status& status, const std::string& path) {
@@ -108,6 +136,8 @@ class TreeLoader {
   ProblemList& problems_;
   ImageChecker checker_;
   bool is_whole_ = true;  // no object is missing so far
+  // By path and state.
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const LoadedCheckpoint>> images_;
 };
 
 }  // namespace

@@ -8,12 +8,17 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <map>
+#include <numeric>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "crfs/image.h"
 #include "index/image_reader.h"
 #include "index/loaded_state.h"
 #include "index/open_below.h"
+#include "index/verify_chunks.h"
 
 namespace crfs {
 namespace {
@@ -22,6 +27,19 @@ const ObjectType& TypeNamed(absl::string_view name) {
   const ObjectType* type = FindType(name);
   assert(type != nullptr);
   return *type;
+}
+
+// The chunks of an image that parts of a memory stand in.
+void AddChunks(const SavedMemory& saved, std::set<uint64_t>& chunks) {
+  const uint64_t data_offset = saved.image->state().data_offset;
+  for (const LoadedExtent& part : saved.parts) {
+    if (part.place != LoadedExtent::Place::kImage) continue;
+    const uint64_t begin = part.file_offset - data_offset;
+    const uint64_t last = (begin + part.length - 1) / CRFS_CHUNK_SIZE;
+    for (uint64_t chunk = begin / CRFS_CHUNK_SIZE; chunk <= last; ++chunk) {
+      chunks.insert(chunks.end(), chunk);
+    }
+  }
 }
 
 std::string WithoutSlashes(std::string path) {
@@ -115,9 +133,31 @@ absl::StatusOr<LoadedMemory> LoadedCheckpoint::Memory(const ObjectView& owner) c
   return memory;
 }
 
+absl::StatusOr<LoadedMemory> LoadedCheckpoint::UnverifiedMemory(const ObjectView& owner) const {
+  absl::StatusOr<LoadedMemory> memory = Memory(owner);
+  const SavedMemory* saved = state_->FindMemory(owner);
+  if (!memory.ok() || saved == nullptr || saved->image == nullptr) return memory;
+  memory->image_fd = saved->image->state().fd.get();
+  memory->extents = saved->parts;
+  return memory;
+}
+
 absl::Status LoadedCheckpoint::VerifyMemory(const Progress& progress) const {
-  if (!is_image()) return absl::OkStatus();
-  return Checksums(LoadedData(state_.get()), progress).status();
+  if (is_image()) {
+    std::vector<uint64_t> all(state_->checksums.size());
+    std::iota(all.begin(), all.end(), 0);
+    return VerifyChunks(*state_, all, progress);
+  }
+  std::map<const LoadedCheckpoint*, std::set<uint64_t>> images;  // the chunks that are used
+  for (const auto& [owner, saved] : state_->memory) {
+    if (saved.image != nullptr) AddChunks(saved, images[saved.image.get()]);
+  }
+  for (const auto& [image, chunks] : images) {
+    const absl::Status verified =
+        VerifyChunks(image->state(), {chunks.begin(), chunks.end()}, progress);
+    if (!verified.ok()) return verified;
+  }
+  return absl::OkStatus();
 }
 
 // ---- State --------------------------------------------------------------------------------

@@ -25,15 +25,21 @@ namespace crfs {
 
 // A range of one owner's saved memory, and where its bytes stand in a file.
 struct LoadedExtent {
+  enum class Place : uint8_t {
+    kOwnFile,  // LoadedMemory::fd
+    kImage,    // LoadedMemory::image_fd, that of the image behind a mounted tree
+  };
   uint64_t offset;       // from the owner's start
   uint64_t length;       // bytes
-  uint64_t file_offset;  // in LoadedMemory::fd
+  uint64_t file_offset;  // in the file that `place` tells
+  Place place = Place::kOwnFile;
 };
 
 // The saved memory of one vma or shmem object. An extent may go on beyond the end of a
 // `pages` file, to the end of its last page: what is not there is zero.
 struct LoadedMemory {
   int fd = -1;                        // of an image, or of a `pages` file; -1 if nothing is saved
+  int image_fd = -1;                  // lives as long as the checkpoint
   std::vector<LoadedExtent> extents;  // ascending, those that touch merged
   // What owns `fd` if the checkpoint does not: valid as long as both.
   std::shared_ptr<const UniqueFd> file;
@@ -99,10 +105,14 @@ class LoadedCheckpoint {
 
   // Of a vma or shmem object; empty if nothing is saved.
   absl::StatusOr<LoadedMemory> Memory(const ObjectView& owner) const;
+  // The same, for who calls VerifyMemory as well before the bytes count: what a mounted tree has
+  // as its image has it is read from there.
+  absl::StatusOr<LoadedMemory> UnverifiedMemory(const ObjectView& owner) const;
   // Bytes of memory saved, of all owners.
   uint64_t memory_size() const;
-  // Compares all memory with the checksums of the image; a tree has none (its mount has
-  // compared them). DATA_LOSS names the image and what is damaged.
+  // Compares all memory that UnverifiedMemory takes from an image with the checksums there. A
+  // tree has none, and its mount compares what is read through it. DATA_LOSS names the image
+  // and what is damaged.
   absl::Status VerifyMemory(const Progress& progress = nullptr) const;
 
   // For index/ alone.

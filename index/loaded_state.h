@@ -30,6 +30,10 @@ struct SavedMemory {
   // Of a tree: its `pages`, from the root, and how long that is, bytes.
   std::string file;
   uint64_t file_size = 0;
+  // Of a mounted tree, if it is as large as to be worth it: the same extents, those kImage that
+  // stand in `image`.
+  std::shared_ptr<const LoadedCheckpoint> image;
+  std::vector<LoadedExtent> parts;
 };
 
 struct LoadedCheckpoint::State {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "crfs/image.h"
+#include "index/image_place.h"
 #include "index/object_name.h"
 #include "index/record.h"
 #include "index/schema.h"
@@ -43,6 +44,7 @@ struct TreeMemory {
   uint64_t file_size = 0;              // bytes
   std::optional<std::string> pagemap;  // its text, until it is parsed
   std::vector<crfs_extent> extents;    // what is saved
+  std::optional<ImagePlace> image;     // of a mount: where to find it, too
 };
 
 struct TreeObject {

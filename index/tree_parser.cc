@@ -2,7 +2,9 @@
 
 #include "index/tree_parser.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 
@@ -173,6 +175,7 @@ class Parser {
     // A mount's own is exact; to search each hole would take long, and to no end.
     if (context_.mount != CrfsMount::kNone && memory.pagemap.has_value()) {
       memory.extents = listed;
+      memory.image = FindInImage(fd->get(), listed);
       return absl::OkStatus();
     }
     // Only what nothing else stands behind can be all zeros without being saved.
@@ -183,6 +186,22 @@ class Parser {
     memory.extents = Unite(listed, *found);
     return absl::OkStatus();
   }
+
+  // Small memory is read as fast through the mount.
+  std::optional<ImagePlace> FindInImage(int pages, const std::vector<crfs_extent>& saved) const {
+    constexpr uint64_t kWorthwhile = 1 << 20;
+    uint64_t size = 0;
+    for (const crfs_extent& extent : saved) size += extent.length;
+    if (size < kWorthwhile) return std::nullopt;
+    // What somebody has written through a mapping is to be told, too.
+    if (context_.mount == CrfsMount::kWritable) ::sync_file_range(pages, 0, 0, kFlush);
+    std::string text(64 << 10, '\0');
+    const ssize_t length = ::fgetxattr(pages, kImageXattr, text.data(), text.size());
+    if (length < 0) return std::nullopt;
+    return ParseImageXattr(absl::string_view(text).substr(0, static_cast<size_t>(length)));
+  }
+  static constexpr unsigned kFlush =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
   bool IsThere(absl::string_view field) const {
     return object_.file(*object_.type->Find(field)).kind != TreeFile::Kind::kMissing;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
+#include "index/image_place.h"
 #include "index/tree_state.h"
 
 namespace crfs {
@@ -121,6 +122,11 @@ absl::string_view CodecOf(const ObjectType& type, const Row& row) {
   return NameOf((shown == nullptr ? row : *shown).codec);
 }
 
+bool IsPages(const Place& place) {
+  return place.kind == Place::Kind::kObject && place.node->row != nullptr &&
+         place.node->row->codec == Codec::kPages;
+}
+
 }  // namespace
 
 std::optional<std::string> SchemaXattr(const Place& place, absl::string_view name) {
@@ -176,6 +182,10 @@ absl::StatusOr<std::string> Tree::GetXattr(Inode inode, absl::string_view name) 
   if (name.substr(0, kXattrsPrefix.size()) == kXattrsPrefix) {
     auto value = SchemaXattr(*place, name.substr(kXattrsPrefix.size()));
     if (value.has_value()) return *std::move(value);
+    if (name == kImageXattr && IsPages(*place)) {
+      value = ImageXattr(image_fd(), place->id, {});
+      if (value.has_value()) return *std::move(value);
+    }
   }
   return absl::NotFoundError("there is no such attribute");
 }
