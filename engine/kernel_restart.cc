@@ -50,6 +50,8 @@ absl::string_view ReasonOf(int error) {
       return "holds a value that no program can have here: undo what was changed";
     case ENODATA:
       return "the file that its memory is read from is too short";
+    case EIO:
+      return "its memory cannot be read, as it or the disk is damaged: copy the image again";
     case EEXIST:
       return "lies where the kernel's own mappings stand: try again";
     case EACCES:
