@@ -35,8 +35,7 @@ std::string PathOfFile(int fd) {
 template <typename Extent>
 class Cursor {
  public:
-  explicit Cursor(const std::vector<Extent>& extents)
-      : at_(extents.begin()), end_(extents.end()) {}
+  explicit Cursor(const std::vector<Extent>& extents) : at_(extents.begin()), end_(extents.end()) {}
   // The extent that holds `offset`, or the next one; nullptr if there is none.
   const Extent* Find(uint64_t offset) {
     while (at_ != end_ && at_->offset + at_->length <= offset) ++at_;

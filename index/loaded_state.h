@@ -78,13 +78,22 @@ class LoadedData : public DataSource {
   struct Run {
     uint64_t begin;  // where it begins in the data
     uint64_t length;
-    const SavedMemory* memory;  // whose file it is in; nullptr: in the image
+    const SavedMemory* memory;  // whose file it is in
     uint64_t file_offset;
   };
+  // Chunks of a memory that begins there, but stands elsewhere in the image, or not at all.
+  void CompareWithImage(const SavedMemory& memory, uint64_t begin);
+  void MarkOther(uint64_t begin, uint64_t length);
+  absl::Status ReadImage(uint64_t offset, std::span<char> buffer) const;
+  absl::Status ReadFiles(uint64_t offset, std::span<char> buffer) const;
   absl::Status CompareChecksums(uint64_t offset, std::span<const char> bytes) const;
 
   const LoadedCheckpoint::State* state_;
-  std::vector<Run> runs_;
+  // The image itself, or that behind a mounted tree, nullptr without one; and for each chunk,
+  // whether it has that chunk in the same place.
+  const LoadedCheckpoint::State* image_ = nullptr;
+  std::vector<bool> same_;
+  std::vector<Run> runs_;  // of a tree
 };
 
 }  // namespace crfs

@@ -26,7 +26,8 @@ class MappedRange {
  public:
   MappedRange(int fd, uint64_t offset, size_t length) : length_(length + offset % kPage) {
     skip_ = offset % kPage;
-    memory_ = ::mmap(nullptr, length_, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset - skip_));
+    memory_ =
+        ::mmap(nullptr, length_, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset - skip_));
     // Whatever is wrong with the file is an error here, and a signal later.
     if (memory_ != MAP_FAILED && ::madvise(memory_, length_, MADV_POPULATE_READ) != 0) Unmap();
   }

@@ -79,7 +79,8 @@ class ImagePlaceTest : public WritableTest {
     const CommandResult found = RunScript(
         absl::StrCat("cd ", directory(),
                      "; find objects/mm -name pages -printf '%b %p\\n' | sort -n | tail -1"));
-    return At(found.out.substr(found.out.find(' ') + 1, found.out.find('\n') - found.out.find(' ') - 1));
+    return At(
+        found.out.substr(found.out.find(' ') + 1, found.out.find('\n') - found.out.find(' ') - 1));
   }
 };
 
@@ -103,7 +104,8 @@ TEST_F(ImagePlaceTest, WhatWasChangedComesFromTheTree) {
     const UniqueFd fd(::open(pages.c_str(), O_RDWR | O_CLOEXEC));
     ASSERT_EQ(::pwrite(fd.get(), "changed", 7, 20 * 4096 + 4000), 7);  // a page's end
     ASSERT_EQ(::pwrite(fd.get(), "changed, too", 12, 31 * 4096 - 5), 12);
-    ASSERT_EQ(::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 50 * 4096, 8192), 0);
+    ASSERT_EQ(::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 50 * 4096, 8192),
+              0);
   }
   const uint64_t rest = FromImage();
   EXPECT_LT(rest, all);
@@ -113,17 +115,39 @@ TEST_F(ImagePlaceTest, WhatWasChangedComesFromTheTree) {
   EXPECT_EQ(FromImage(), rest);
 }
 
+// An image of an edited tree is that of its copy, which no image stands behind, wherever the
+// memory has moved to.
+TEST_F(ImagePlaceTest, AnImageOfItIsThatOfItsCopy) {
+  GenerateAndMountWritable(kOptions);
+  ASSERT_FALSE(HasFatalFailure());
+  const auto commit_both = [&] {
+    return Succeeds(absl::StrCat(
+        "cd ", home(), "; rm -rf copy a b; rsync -aS mnt/ copy/ && crfs commit mnt -o a && ",
+        "crfs commit copy -o b && cmp a b && crfs verify a"));
+  };
+  EXPECT_TRUE(commit_both());
+  EXPECT_TRUE(Succeeds(absl::StrCat("cmp ", home(), "/a ", image())));
+  const std::string pages = Largest();
+  ASSERT_TRUE(Succeeds(absl::StrCat("printf changed | dd of=", pages,
+                                    " bs=1 seek=3000000 conv=notrunc status=none")));
+  EXPECT_TRUE(commit_both());
+  EXPECT_FALSE(Succeeds(absl::StrCat("cmp -s ", home(), "/a ", image())));
+  // What comes after moves by a page.
+  ASSERT_TRUE(Succeeds(absl::StrCat("fallocate -p -o 1048576 -l 4096 ", pages)));
+  EXPECT_TRUE(commit_both());
+  ASSERT_TRUE(Succeeds(absl::StrCat("rm ", pages, "; : > ", pages, "map; true")));
+  EXPECT_TRUE(commit_both());
+}
+
 TEST_F(ImagePlaceTest, WhatWasReplacedComesFromTheTree) {
   GenerateAndMountWritable(kOptions);
   ASSERT_FALSE(HasFatalFailure());
   const uint64_t all = FromImage();
   const std::string pages = Largest();
-  ASSERT_TRUE(Succeeds(absl::StrCat("cp --sparse=always ", pages, " ", home(), "/copy && ",
-                                    "printf x | dd of=", home(),
-                                    "/copy bs=1 seek=9000 conv=notrunc status=none && ",
-                                    "rsync --inplace -S ", home(), "/copy ", pages, " && ",
-                                    "mv ", home(), "/copy ", pages, ".new && mv ", pages, ".new ",
-                                    pages)));
+  ASSERT_TRUE(Succeeds(absl::StrCat(
+      "cp --sparse=always ", pages, " ", home(), "/copy && ", "printf x | dd of=", home(),
+      "/copy bs=1 seek=9000 conv=notrunc status=none && ", "rsync --inplace -S ", home(), "/copy ",
+      pages, " && ", "mv ", home(), "/copy ", pages, ".new && mv ", pages, ".new ", pages)));
   EXPECT_LT(FromImage(), all);
 }
 

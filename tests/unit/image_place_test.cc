@@ -47,7 +47,8 @@ TEST(ImagePlaceTest, WhatHasNoPathOrTooManyChangesHasNoAttribute) {
 }
 
 TEST(ImagePlaceTest, OtherTextIsNone) {
-  for (const char* text : {"", "\n", "1:2:3:4.5 7", "1:2:3:4.5 x /image\n", "1:2:3:4.5 7 /image\n1-2\n"}) {
+  for (const char* text :
+       {"", "\n", "1:2:3:4.5 7", "1:2:3:4.5 x /image\n", "1:2:3:4.5 7 /image\n1-2\n"}) {
     EXPECT_FALSE(ParseImageXattr(text).has_value()) << text;
   }
 }
