@@ -24,12 +24,18 @@ struct Arguments {
   bool stop = false;
 };
 
+Engine EngineNamed(const std::string& word) {
+  if (word == "kernel") return Engine::kKernel;
+  return word == "ptrace" ? Engine::kPtrace : Engine::kAuto;
+}
+
 absl::StatusOr<int> RunCheckpoint(Arguments& arguments) {
   CheckpointOptions& options = arguments.options;
   if (options.image == "-" && ::isatty(STDOUT_FILENO)) {
     return absl::InvalidArgumentError(
         "standard output: is a terminal, and an image is binary: redirect it, or name a file");
   }
+  options.engine = EngineNamed(arguments.engine);
   if (arguments.kill) options.afterwards = Afterwards::kKill;
   if (arguments.stop) options.afterwards = Afterwards::kStop;
   absl::StatusOr<CheckpointResult> result;
@@ -59,8 +65,9 @@ Verb AddCheckpoint(CLI::App& app) {
       ->required();
   command
       ->add_option("--engine", arguments->engine,
-                   "what takes the checkpoint: auto, or kernel (the module)")
-      ->check(CLI::IsMember({"auto", "kernel"}))
+                   "what takes the checkpoint: kernel (the module), ptrace (without it), or auto: "
+                   "the module where it is loaded")
+      ->check(CLI::IsMember({"auto", "kernel", "ptrace"}))
       ->capture_default_str();
   command->add_flag("--inspect", arguments->options.inspect,
                     "save states that cannot be restarted, too, and list them in "

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -15,8 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "engine/device.h"
-#include "engine/kernel_records.h"
+#include "engine/frozen_tasks.h"
 #include "engine/machine_rows.h"
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
@@ -28,49 +28,19 @@
 namespace crfs {
 namespace {
 
-// A program that calls execve(2) again and again changes its address space between the
-// opening of the proof and the freeze; it cannot win for ever.
-constexpr int kProofTries = 100;
-
-// A descriptor of /proc/PID/mem: the kernel lets only those open it who may ptrace the task.
-// The leader of a task may be dead while other threads live, so any thread will do.
-absl::StatusOr<UniqueFd> OpenProof(pid_t pid) {
-  const absl::StatusOr<std::vector<pid_t>> tids = ListThreads(pid);
-  if (!tids.ok()) return tids.status();
-  for (const pid_t tid : *tids) {
-    const absl::StatusOr<char> state = ThreadState(pid, tid);
-    if (!state.ok() || *state == 'Z' || *state == 'X') continue;
-    const std::string path = ProcPath(pid, absl::StrCat("task/", tid, "/mem"));
-    UniqueFd proof(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (proof.valid()) return proof;
-    if (errno == EACCES || errno == EPERM) {
-      return absl::PermissionDeniedError(absl::StrCat(
-          "task ", pid, ": you may not ptrace it: run crfs as its user or as root (ptrace(2))"));
-    }
-    if (errno != ENOENT && errno != ESRCH) {
-      return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be opened"));
-    }
-  }
-  return absl::NotFoundError(absl::StrCat("task ", pid, ": has ended"));
-}
-
-absl::Status FreezeTask(KernelCheckpoint& kernel, pid_t pid, bool zombie) {
-  if (zombie) return kernel.Freeze(pid, -1);
-  absl::Status status;
-  for (int i = 0; i < kProofTries; ++i) {
-    const absl::StatusOr<UniqueFd> proof = OpenProof(pid);
-    if (!proof.ok()) return proof.status();
-    status = kernel.Freeze(pid, proof->get());
-    if (!absl::IsPermissionDenied(status)) return status;
-  }
-  return status;
-}
-
 // Whether the image has to be written from front to back: it is no regular file.
 bool IsStream(const std::string& image) {
   if (image == "-") return true;
   struct stat stat = {};
   return ::stat(image.c_str(), &stat) == 0 && !S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode);
+}
+
+// The module where there is one: it sees more, and its freeze is shorter.
+absl::StatusOr<std::unique_ptr<FrozenTasks>> ChooseEngine(Engine engine) {
+  if (engine == Engine::kPtrace) return FreezeByPtrace();
+  absl::StatusOr<std::unique_ptr<FrozenTasks>> kernel = FreezeByKernel();
+  if (engine == Engine::kAuto && absl::IsNotFound(kernel.status())) return FreezeByPtrace();
+  return kernel;
 }
 
 class Checkpoint {
@@ -94,7 +64,7 @@ class Checkpoint {
     }
     if (absl::Status status = Capture(); !status.ok()) return status;
     const absl::StatusOr<MemorySource> memory = MemorySource::Create(
-        snapshot_, [this](uint32_t type, uint64_t id) { return kernel_->OpenMemory(type, id); });
+        snapshot_, [this](uint32_t type, uint64_t id) { return frozen_->OpenMemory(type, id); });
     if (!memory.ok()) return memory.status();
     result_.memory = memory->size();
     if (stream) {
@@ -111,10 +81,10 @@ class Checkpoint {
 
  private:
   absl::Status Capture() {
-    absl::StatusOr<KernelCheckpoint> kernel = KernelCheckpoint::Open();
-    if (!kernel.ok()) return kernel.status();
-    kernel_.emplace(*std::move(kernel));
-    absl::StatusOr<ObjectBuilder> machine = DescribeMachine(CRFS_engine_kernel);
+    absl::StatusOr<std::unique_ptr<FrozenTasks>> engine = ChooseEngine(options_.engine);
+    if (!engine.ok()) return engine.status();
+    frozen_ = *std::move(engine);
+    absl::StatusOr<ObjectBuilder> machine = DescribeMachine(frozen_->engine());
     if (!machine.ok()) return machine.status();
     frozen_since_ = absl::Now();
     absl::StatusOr<std::vector<pid_t>> tasks =
@@ -124,14 +94,11 @@ class Checkpoint {
                 "task ", options_.pid,
                 ": crfs itself runs below it and cannot freeze itself: run crfs from elsewhere"));
           }
-          return FreezeTask(*kernel_, pid, zombie);
+          return frozen_->Freeze(pid, zombie);
         });
     if (!tasks.ok()) return tasks.status();
     result_.tasks = *std::move(tasks);
-    if (absl::Status status = kernel_->Capture().status(); !status.ok()) return status;
-    if (absl::Status status = ReadKernelRecords(kernel_->records_fd(), snapshot_); !status.ok()) {
-      return status;
-    }
+    if (absl::Status status = frozen_->Capture(snapshot_); !status.ok()) return status;
     for (const auto& fill : {AddNamespaces, FillTaskRows, FillFileRows, FillPipes}) {
       if (absl::Status status = fill(snapshot_); !status.ok()) return status;
     }
@@ -160,7 +127,7 @@ class Checkpoint {
     result_.frozen_ns =
         static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_));
     if (options_.afterwards == Afterwards::kRun) {
-      const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
+      const absl::StatusOr<uint64_t> frozen = frozen_->Thaw();
       if (!frozen.ok()) return frozen.status();
       result_.frozen_ns = *frozen;
     }
@@ -177,7 +144,7 @@ class Checkpoint {
   // frozen unless they were to run on, so that their pids are theirs.
   absl::Status Release() {
     if (absl::Status status = Signal(); !status.ok()) return status;
-    const absl::StatusOr<uint64_t> frozen = kernel_->Thaw();
+    const absl::StatusOr<uint64_t> frozen = frozen_->Thaw();
     if (absl::IsFailedPrecondition(frozen.status())) return absl::OkStatus();  // thawed before
     if (!frozen.ok()) return frozen.status();
     if (result_.frozen_ns == 0) result_.frozen_ns = *frozen;
@@ -219,7 +186,7 @@ class Checkpoint {
   }
 
   const CheckpointOptions& options_;
-  std::optional<KernelCheckpoint> kernel_;  // destroyed: all go on
+  std::unique_ptr<FrozenTasks> frozen_;  // destroyed: all go on
   Snapshot snapshot_;
   CheckpointResult result_;
   absl::Time frozen_since_;

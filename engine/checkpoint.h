@@ -19,8 +19,12 @@ namespace crfs {
 // What becomes of the tasks when they have been saved.
 enum class Afterwards { kRun, kStop, kKill };
 
+// What takes it (engine/frozen_tasks.h). kAuto: the kernel engine where /dev/crfs is.
+enum class Engine { kAuto, kKernel, kPtrace };
+
 struct CheckpointOptions {
   pid_t pid = 0;
+  Engine engine = Engine::kAuto;
   std::string image;  // path, or - for standard output
   Afterwards afterwards = Afterwards::kRun;
   // Saves states that cannot be restarted too, and lists them in checkpoint/unsupported;
@@ -36,7 +40,7 @@ struct CheckpointResult {
   std::vector<std::string> unsupported;  // with `inspect`
 };
 
-// Through the module (crfs/ioctl.h). On any error the tasks go on as if nothing had been
+// On any error the tasks go on as if nothing had been
 // (also with kStop and kKill), and no image is left. Messages: `PATH or task: what is
 // wrong: what to do`, several lines for several states.
 absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options);

@@ -43,6 +43,8 @@ absl::StatusOr<MemorySource> MemorySource::Create(const Snapshot& snapshot,
     uint32_t type = owned.owner_type;
     uint64_t id = owned.owner_id;
     uint64_t base = 0;
+    uint64_t end = UINT64_MAX;
+    if (type == CRFS_TAG_shmem) end = snapshot.Get("shmem", id).Number("size");
     if (type == CRFS_TAG_vma) {  // its memory is read through its address space
       const ObjectView vma = snapshot.Get("vma", id);
       type = CRFS_TAG_mm;
@@ -57,7 +59,7 @@ absl::StatusOr<MemorySource> MemorySource::Create(const Snapshot& snapshot,
       source.memories_.push_back(*std::move(memory));
     }
     source.runs_.push_back(
-        {source.size_, owned.extent.length, found->second, base + owned.extent.offset});
+        {source.size_, owned.extent.length, found->second, base + owned.extent.offset, end});
     source.size_ += owned.extent.length;
   }
   return source;
@@ -69,8 +71,11 @@ absl::Status MemorySource::Read(uint64_t offset, std::span<char> buffer) const {
   for (--run; !buffer.empty(); ++run) {
     const uint64_t skip = offset - run->begin;
     const size_t length = std::min<uint64_t>(run->length - skip, buffer.size());
-    const absl::Status status = ReadFully(run->fd, run->source + skip, buffer.first(length));
+    const uint64_t begin = run->source + skip;
+    const size_t there = std::min<uint64_t>(length, run->end - std::min(begin, run->end));
+    const absl::Status status = ReadFully(run->fd, begin, buffer.first(there));
     if (!status.ok()) return status;
+    std::fill_n(buffer.data() + there, length - there, '\0');
     offset += length;
     buffer = buffer.subspan(length);
   }

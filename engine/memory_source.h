@@ -38,6 +38,7 @@ class MemorySource : public DataSource {
     uint64_t length;  // bytes
     int fd;           // one of memories_
     uint64_t source;  // where it begins there
+    uint64_t end;     // what lies beyond it there is zero: a shmem ends within a page
   };
 
   std::vector<Run> runs_;

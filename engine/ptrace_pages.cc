@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "engine/ptrace_pages.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/proc_file.h"
+
+namespace crfs {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+// Documentation/admin-guide/mm/pagemap.rst of the kernel; its header is newer than Debian 12's.
+struct ScanArgument {
+  uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+  uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+struct ScanRegion {
+  uint64_t start, end, categories;
+};
+constexpr uint64_t kIsFile = 1 << 2, kIsPresent = 1 << 3, kIsSwapped = 1 << 4, kIsZero = 1 << 5;
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArgument);
+
+// Entries of /proc/PID/pagemap.
+constexpr uint64_t kPresentBit = uint64_t{1} << 63;
+constexpr uint64_t kSwapBit = uint64_t{1} << 62;
+constexpr uint64_t kFileBit = uint64_t{1} << 61;  // or shared memory
+constexpr uint64_t kExclusiveBit = uint64_t{1} << 56;
+
+void Append(std::vector<PageRange>& ranges, uint64_t start, uint64_t end) {
+  if (!ranges.empty() && ranges.back().end == start) {
+    ranges.back().end = end;
+  } else {
+    ranges.push_back({start, end});
+  }
+}
+
+absl::Status Failed(uint64_t start) {
+  return absl::ErrnoToStatus(
+      errno, absl::StrFormat("the page table of a frozen task cannot be read at %#x", start));
+}
+
+}  // namespace
+
+bool HasPagemapScan() {
+  const UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  ScanArgument argument = {};
+  argument.size = sizeof(argument);
+  argument.category_anyof_mask = kIsPresent;
+  argument.return_mask = kIsPresent;
+  return ::ioctl(pagemap.get(), kPagemapScan, &argument) >= 0;
+}
+
+absl::StatusOr<PrivatePages> PrivatePages::Open(pid_t pid, Way way) {
+  const std::string path = ProcPath(pid, "pagemap");
+  UniqueFd pagemap(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!pagemap.valid()) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be opened"));
+  const std::string memory = ProcPath(pid, "mem");
+  UniqueFd mem(::open(memory.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!mem.valid()) return absl::ErrnoToStatus(errno, absl::StrCat(memory, ": cannot be opened"));
+  return PrivatePages(std::move(pagemap), std::move(mem), way == Way::kAuto && HasPagemapScan());
+}
+
+absl::StatusOr<std::vector<PageRange>> PrivatePages::Find(uint64_t start, uint64_t end,
+                                                          bool has_file) const {
+  return scans_ ? Scan(start, end) : ReadEntries(start, end, has_file);
+}
+
+absl::StatusOr<std::vector<PageRange>> PrivatePages::Scan(uint64_t start, uint64_t end) const {
+  std::vector<PageRange> ranges;
+  std::array<ScanRegion, 512> regions;
+  while (start < end) {
+    ScanArgument argument = {};
+    argument.size = sizeof(argument);
+    argument.start = start;
+    argument.end = end;
+    argument.vec = reinterpret_cast<uint64_t>(regions.data());
+    argument.vec_len = regions.size();
+    argument.category_inverted = kIsFile | kIsZero;
+    argument.category_mask = kIsFile | kIsZero;
+    argument.category_anyof_mask = kIsPresent | kIsSwapped;
+    argument.return_mask = kIsPresent | kIsSwapped;
+    const int count = ::ioctl(pagemap_.get(), kPagemapScan, &argument);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Failed(start);
+    for (int i = 0; i < count; ++i) {
+      const ScanRegion& region = regions[static_cast<size_t>(i)];
+      Append(ranges, region.start, region.end);
+    }
+    if (argument.walk_end <= start) break;
+    start = argument.walk_end;
+  }
+  return ranges;
+}
+
+// No entry tells the zero page from an ordinary one that fork(2) has left shared. Where a page that
+// was never written reads as zero, too, one of zeros need not be saved.
+bool PrivatePages::IsZero(uint64_t address) const {
+  std::array<char, kPage> page;
+  if (::pread(mem_.get(), page.data(), page.size(), static_cast<off_t>(address)) !=
+      static_cast<ssize_t>(page.size())) {
+    return false;
+  }
+  return std::all_of(page.begin(), page.end(), [](char byte) { return byte == 0; });
+}
+
+absl::StatusOr<std::vector<PageRange>> PrivatePages::ReadEntries(uint64_t start, uint64_t end,
+                                                                 bool has_file) const {
+  std::vector<PageRange> ranges;
+  std::vector<uint64_t> entries(std::min<uint64_t>((end - start) / kPage, 1 << 16));
+  while (start < end) {
+    const size_t wanted = std::min<uint64_t>((end - start) / kPage, entries.size());
+    const ssize_t got = ::pread(pagemap_.get(), entries.data(), wanted * sizeof(uint64_t),
+                                static_cast<off_t>(start / kPage * sizeof(uint64_t)));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Failed(start);
+    const size_t count = static_cast<size_t>(got) / sizeof(uint64_t);
+    if (count == 0) break;
+    for (size_t i = 0; i < count; ++i, start += kPage) {
+      const uint64_t entry = entries[i];
+      if ((entry & (kPresentBit | kSwapBit)) == 0 || (entry & kFileBit) != 0) continue;
+      const bool may_be_zero_page = (entry & kPresentBit) != 0 && (entry & kExclusiveBit) == 0;
+      if (!has_file && may_be_zero_page && IsZero(start)) continue;
+      Append(ranges, start, start + kPage);
+    }
+  }
+  return ranges;
+}
+
+}  // namespace crfs

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A task that ptrace(2) has stopped, with all of its threads.
+
+#ifndef CRFS_ENGINE_PTRACE_TASK_H_
+#define CRFS_ENGINE_PTRACE_TASK_H_
+
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/ptrace_thread.h"
+
+namespace crfs {
+
+struct StoppedThread {
+  TracedThread trace;
+  user_regs_struct registers;  // as it stands; an interrupted call begins again (HideInterruption)
+};
+
+struct StoppedTask {
+  pid_t pid = 0;
+  bool zombie = false;                 // then there are no threads
+  std::vector<StoppedThread> threads;  // ascending by tid; the first thread of the task is there
+  std::vector<pid_t> workers;          // threads that run in the kernel alone (io_uring)
+
+  // Whether it was stopped by a signal before.
+  bool in_group_stop() const;
+};
+
+// Stops all threads of a task; on an error all go on. Errors as TracedThread; FAILED_PRECONDITION:
+// its first thread has ended before the others, which leaves too little to see in /proc.
+absl::StatusOr<StoppedTask> StopTask(pid_t pid);
+
+}  // namespace crfs
+
+#endif  // CRFS_ENGINE_PTRACE_TASK_H_
