@@ -21,6 +21,7 @@
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
 #include "engine/proc_rows.h"
+#include "engine/ptrace_tracer.h"
 #include "engine/task_walk.h"
 #include "engine/unsupported.h"
 #include "index/image_reader.h"
@@ -35,12 +36,13 @@ bool IsStream(const std::string& image) {
   return ::stat(image.c_str(), &stat) == 0 && !S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode);
 }
 
+absl::StatusOr<std::unique_ptr<FrozenTasks>> StartEngine(Engine engine) {
+  return engine == Engine::kPtrace ? FreezeByPtrace() : FreezeByKernel();
+}
+
 // The module where there is one: it sees more, and its freeze is shorter.
-absl::StatusOr<std::unique_ptr<FrozenTasks>> ChooseEngine(Engine engine) {
-  if (engine == Engine::kPtrace) return FreezeByPtrace();
-  absl::StatusOr<std::unique_ptr<FrozenTasks>> kernel = FreezeByKernel();
-  if (engine == Engine::kAuto && absl::IsNotFound(kernel.status())) return FreezeByPtrace();
-  return kernel;
+Engine ChooseEngine() {
+  return absl::IsNotFound(FreezeByKernel().status()) ? Engine::kPtrace : Engine::kKernel;
 }
 
 class Checkpoint {
@@ -81,7 +83,7 @@ class Checkpoint {
 
  private:
   absl::Status Capture() {
-    absl::StatusOr<std::unique_ptr<FrozenTasks>> engine = ChooseEngine(options_.engine);
+    absl::StatusOr<std::unique_ptr<FrozenTasks>> engine = StartEngine(options_.engine);
     if (!engine.ok()) return engine.status();
     frozen_ = *std::move(engine);
     absl::StatusOr<ObjectBuilder> machine = DescribeMachine(frozen_->engine());
@@ -89,7 +91,9 @@ class Checkpoint {
     frozen_since_ = absl::Now();
     absl::StatusOr<std::vector<pid_t>> tasks =
         FreezeTree(options_.pid, [this](pid_t pid, bool zombie) {
-          if (pid == ::getpid()) {
+          // The engine may run in a child of crfs; whatever else has this one as its child has
+          // crfs below it.
+          if (pid == ::getpid() || pid == ::getppid()) {
             return absl::InvalidArgumentError(absl::StrCat(
                 "task ", options_.pid,
                 ": crfs itself runs below it and cannot freeze itself: run crfs from elsewhere"));
@@ -195,7 +199,10 @@ class Checkpoint {
 }  // namespace
 
 absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options) {
-  return Checkpoint(options).Take();
+  CheckpointOptions chosen = options;
+  if (chosen.engine == Engine::kAuto) chosen.engine = ChooseEngine();
+  const auto take = [](const CheckpointOptions& own) { return Checkpoint(own).Take(); };
+  return chosen.engine == Engine::kPtrace ? TakeInTracer(chosen, take) : take(chosen);
 }
 
 }  // namespace crfs

@@ -66,7 +66,12 @@ absl::StatusOr<ProcStatus> ReadThreadStatus(pid_t pid, pid_t tid) {
 }
 
 absl::StatusOr<ProcStat> ProcStat::Read(pid_t pid, pid_t tid) {
-  const std::string path = ProcPath(pid, absl::StrCat("task/", tid, "/stat"));
+  return ReadFile(ProcPath(pid, absl::StrCat("task/", tid, "/stat")));
+}
+
+absl::StatusOr<ProcStat> ProcStat::ReadTask(pid_t pid) { return ReadFile(ProcPath(pid, "stat")); }
+
+absl::StatusOr<ProcStat> ProcStat::ReadFile(const std::string& path) {
   const absl::StatusOr<std::string> text = ReadProcFile(path);
   if (!text.ok()) return text.status();
   // The name, in parentheses, may hold anything.

@@ -41,9 +41,12 @@ absl::StatusOr<ProcStatus> ReadThreadStatus(pid_t pid, pid_t tid);
 class ProcStat {
  public:
   static absl::StatusOr<ProcStat> Read(pid_t pid, pid_t tid);
+  // /proc/PID/stat, which differs in what is of the task as a whole, such as its exit code.
+  static absl::StatusOr<ProcStat> ReadTask(pid_t pid);
   uint64_t Number(int field) const;
 
  private:
+  static absl::StatusOr<ProcStat> ReadFile(const std::string& path);
   std::vector<std::string> fields_;  // from the third
 };
 

@@ -255,8 +255,9 @@ class Capturer {
         object.SetNumber("state", CRFS_state_running)
             .SetNumber("blockers", Blocker(CRFS_blockers_io_uring));
       } else {
-        FillStoppedRows(stopped.threads[i], reading.threads[i], reading.answers[i],
-                        reading.mem.get(), object);
+        result = FillStoppedRows(stopped.threads[i], reading.threads[i], reading.answers[i],
+                                 reading.mem.get(), object);
+        if (!result.ok()) return result;
       }
       const absl::StatusOr<uint64_t> id = snapshot_.Add(object);
       if (!id.ok()) return id.status();

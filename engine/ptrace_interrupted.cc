@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "crfs/words.h"
 #include "engine/ptrace_thread.h"
 
@@ -74,46 +75,79 @@ uint64_t TimeLeft(uint64_t expires, clockid_t clock) {
   return expires > passed ? expires - passed : 0;
 }
 
+// By the function that a thread sleeps in: hrtimer_nanosleep, alarmtimer_do_nsleep,
+// do_cpu_nanosleep; do_sys_poll, poll_schedule_timeout; futex_wait_queue, futex_do_wait. Where
+// nothing but the entry of system calls is seen it is do_nanosleep, which counts as part of the
+// scheduler, called last by all that is between.
+crfs_restart_block SleepOf(absl::string_view wchan) {
+  for (const absl::string_view part : {"nanosleep", "nsleep", "syscall", "sys_call"}) {
+    if (absl::StrContains(wchan, part)) return CRFS_restart_block_nanosleep;
+  }
+  if (absl::StrContains(wchan, "poll")) return CRFS_restart_block_poll;
+  return absl::StrContains(wchan, "futex") ? CRFS_restart_block_futex : CRFS_restart_block_none;
+}
+
 class Sleep {
  public:
-  Sleep(const user_regs_struct& registers, ReadMemory read, ObjectBuilder& thread)
-      : registers_(registers), read_(read), thread_(thread) {}
+  Sleep(const user_regs_struct& registers, absl::string_view wchan, ReadMemory read,
+        ObjectBuilder& thread)
+      : registers_(registers), wchan_(wchan), read_(read), thread_(thread) {}
 
-  // The number of the call; what restart_syscall(2) goes on with is told by the instruction before
-  // it, which loads the number: the registers of its arguments are as they were.
-  long Number() const {
-    const long number = static_cast<long>(registers_.orig_rax);
-    if (number != SYS_restart_syscall) return number;
+  // False: it is not known which call it is.
+  bool Fill() {
+    restarted_ = registers_.orig_rax == SYS_restart_syscall;
+    long number = restarted_ ? Loaded() : static_cast<long>(registers_.orig_rax);
+    if (!IsSleep(number)) number = ByFunction();
+    thread_.SetNumber("syscall_nr", static_cast<uint64_t>(number));
+    switch (number) {
+      case SYS_nanosleep:
+        return FillSleep(CLOCK_MONOTONIC, registers_.rdi, registers_.rsi);
+      case SYS_clock_nanosleep:
+        return FillSleep(static_cast<clockid_t>(registers_.rdi), registers_.rdx, registers_.r10);
+      case SYS_poll:
+        FillPoll();
+        return true;
+      case SYS_futex:
+        return FillFutex();
+      default:
+        thread_.SetNumber("syscall_block", CRFS_restart_block_other);
+        return false;
+    }
+  }
+
+ private:
+  static bool IsSleep(long number) {
+    return number == SYS_nanosleep || number == SYS_clock_nanosleep || number == SYS_poll ||
+           number == SYS_futex;
+  }
+
+  // The number that the instruction before the call loads; that of a wrapper for any call is in
+  // no instruction. The registers of the arguments are as they were.
+  long Loaded() const {
     unsigned char code[7];  // mov $NUMBER, %eax; syscall
-    if (!read_(registers_.rip - sizeof(code), code, sizeof(code)) || code[0] != 0xb8) return number;
+    if (!read_(registers_.rip - sizeof(code), code, sizeof(code)) || code[0] != 0xb8) return -1;
     uint32_t loaded;
     std::memcpy(&loaded, code + 1, sizeof(loaded));
     return loaded;
   }
 
-  // Returns the number to be saved.
-  long Fill() {
-    const long number = Number();
-    switch (number) {
-      case SYS_nanosleep:
-        FillSleep(CLOCK_MONOTONIC, registers_.rdi, registers_.rsi);
-        return number;
-      case SYS_clock_nanosleep:
-        FillSleep(static_cast<clockid_t>(registers_.rdi), registers_.rdx, registers_.r10);
-        return number;
-      case SYS_poll:
-        FillPoll();
-        return number;
-      case SYS_futex:
-        FillFutex();
-        return number;
+  long ByFunction() const {
+    switch (SleepOf(wchan_)) {
+      case CRFS_restart_block_nanosleep: {
+        // The first argument is a clock's number, or the address of a span.
+        constexpr long kNoAddress = 4096;
+        const long first = static_cast<long>(registers_.rdi);
+        return first < kNoAddress ? SYS_clock_nanosleep : SYS_nanosleep;
+      }
+      case CRFS_restart_block_poll:
+        return SYS_poll;
+      case CRFS_restart_block_futex:
+        return SYS_futex;
       default:
-        thread_.SetNumber("syscall_block", CRFS_restart_block_other);
         return static_cast<long>(registers_.orig_rax);
     }
   }
 
- private:
   void Set(absl::string_view field, uint64_t value) { thread_.SetNumber(field, value); }
 
   bool Time(uint64_t address, uint64_t* ns) const {
@@ -126,12 +160,17 @@ class Sleep {
     return true;
   }
 
-  void FillSleep(clockid_t clock, uint64_t request, uint64_t rest) {
+  bool FillSleep(clockid_t clock, uint64_t request, uint64_t rest) {
     uint64_t left = 0;
-    if (!Time(rest, &left)) Time(request, &left);
+    if (!Time(rest, &left) && !Time(request, &left)) {
+      Set("syscall_block", CRFS_restart_block_other);
+      return false;
+    }
     crfs_restart_block block = CRFS_restart_block_nanosleep;
     // As the kernel keeps them: a span by the wall clock is one by the monotonic clock.
     if (clock == CLOCK_REALTIME) clock = CLOCK_MONOTONIC;
+    // From then on both calls are the same; so they are for the module.
+    if (restarted_ && clock == CLOCK_MONOTONIC) Set("syscall_nr", SYS_nanosleep);
     if (clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM) {
       block = CRFS_restart_block_alarm_nanosleep;
     } else if (clock == CLOCK_PROCESS_CPUTIME_ID || clock < 0) {
@@ -143,6 +182,7 @@ class Sleep {
     Set("syscall_clock", static_cast<uint32_t>(clock));
     Set("syscall_remaining", left);
     Set("syscall_address", rest);
+    return true;
   }
 
   void FillPoll() {
@@ -155,14 +195,14 @@ class Sleep {
     Set("syscall_value", static_cast<uint32_t>(registers_.rsi));
   }
 
-  void FillFutex() {
+  bool FillFutex() {
     const auto operation = static_cast<uint32_t>(registers_.rsi);
     const clockid_t clock = operation & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC;
     const bool until = (operation & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
     uint64_t time = 0;
     if (!Time(registers_.r10, &time)) {
       Set("syscall_block", CRFS_restart_block_other);
-      return;
+      return false;
     }
     Set("syscall_block", CRFS_restart_block_futex);
     Set("syscall_clock", static_cast<uint64_t>(clock));
@@ -171,11 +211,14 @@ class Sleep {
     Set("syscall_address", registers_.rdi);
     Set("syscall_value", static_cast<uint32_t>(registers_.rdx));
     Set("syscall_bitset", until ? static_cast<uint32_t>(registers_.r9) : FUTEX_BITSET_MATCH_ANY);
+    return true;
   }
 
   const user_regs_struct& registers_;
+  const absl::string_view wchan_;
   const ReadMemory read_;
   ObjectBuilder& thread_;
+  bool restarted_ = false;
 };
 
 }  // namespace
@@ -189,14 +232,17 @@ bool HideInterruption(user_regs_struct& registers) {
   return true;
 }
 
-void FillInterruptedCall(const user_regs_struct& registers, ReadMemory read,
-                         ObjectBuilder& thread) {
+bool NamesSleep(absl::string_view wchan) { return SleepOf(wchan) != CRFS_restart_block_none; }
+
+bool FillInterruptedCall(const user_regs_struct& registers, absl::string_view wchan,
+                         ReadMemory read, ObjectBuilder& thread) {
   const crfs_syscall_restart restart = RestartOf(registers);
   long number = -1;
   if (restart != CRFS_syscall_restart_none) number = static_cast<long>(registers.orig_rax);
-  if (restart == CRFS_syscall_restart_block) number = Sleep(registers, read, thread).Fill();
   thread.SetNumber("syscall_nr", static_cast<uint64_t>(number))
       .SetNumber("syscall_restart", restart);
+  if (restart != CRFS_syscall_restart_block) return true;
+  return Sleep(registers, wchan, read, thread).Fill();
 }
 
 bool SleepsWithOtherMask(const user_regs_struct& registers, ReadMemory read) {

@@ -14,7 +14,7 @@
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
-#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "index/record.h"
 
 namespace crfs {
@@ -27,8 +27,14 @@ bool HideInterruption(user_regs_struct& registers);
 // Reads memory of the thread; false if it cannot be read.
 using ReadMemory = absl::FunctionRef<bool(uint64_t address, void* buffer, size_t length)>;
 
-// Fills the rows syscall_* of a thread.
-void FillInterruptedCall(const user_regs_struct& registers, ReadMemory read, ObjectBuilder& thread);
+// Whether that is the name of a function in which such a call sleeps.
+bool NamesSleep(absl::string_view wchan);
+
+// Fills the rows syscall_* of a thread. `wchan` is the kernel's function that it slept in
+// (/proc/TID/wchan): of a call that restart_syscall(2) goes on with, that and the instruction that
+// made it are all there is. False: it cannot be told which call that is.
+bool FillInterruptedCall(const user_regs_struct& registers, absl::string_view wchan,
+                         ReadMemory read, ObjectBuilder& thread);
 
 // Whether the call it sleeps in sets other blocked signals for as long as it lasts
 // (sigsuspend(2), ppoll(2)), and begins again.

@@ -2,11 +2,15 @@
 
 #include "engine/ptrace_task.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "engine/blocked_signals.h"
 #include "engine/proc_file.h"
 #include "engine/proc_status.h"
 #include "engine/ptrace_interrupted.h"
@@ -20,6 +24,11 @@ bool IsWorker(pid_t pid, pid_t tid) {
   constexpr int kFlags = 9;
   const absl::StatusOr<ProcStat> stat = ProcStat::Read(pid, tid);
   return stat.ok() && (stat->Number(kFlags) & (kIoWorker | kUserWorker)) != 0;
+}
+
+// The kernel's function that a thread sleeps in; "0": it does not, or nobody may know.
+std::string ReadWchan(pid_t pid, pid_t tid) {
+  return ReadProcFile(ProcPath(pid, absl::StrCat("task/", tid, "/wchan"))).value_or("");
 }
 
 class Stopper {
@@ -54,7 +63,11 @@ class Stopper {
   absl::StatusOr<size_t> SeizeNew() {
     const absl::StatusOr<std::vector<pid_t>> tids = ListThreads(task_.pid);
     if (!tids.ok()) return tids.status();
-    std::vector<TracedThread> seized;
+    struct Seized {
+      TracedThread trace;
+      std::string wchan;
+    };
+    std::vector<Seized> seized;
     for (const pid_t tid : *tids) {
       if (seen_.contains(tid)) continue;
       absl::StatusOr<TracedThread> thread = TracedThread::Seize(task_.pid, tid);
@@ -66,25 +79,46 @@ class Stopper {
       }
       if (!thread.ok()) return thread.status();
       seen_.insert(tid);
+      std::string wchan = ReadWchan(task_.pid, tid);
       const absl::Status status = thread->Interrupt();
       if (absl::IsNotFound(status)) continue;
       if (!status.ok()) return status;
-      seized.push_back(*std::move(thread));
+      seized.push_back({*std::move(thread), std::move(wchan)});
     }
-    for (TracedThread& thread : seized) {
+    for (auto& [thread, wchan] : seized) {
       absl::Status status = thread.WaitUntilStopped();
+      absl::StatusOr<user_regs_struct> registers;
+      if (status.ok()) registers = Look(thread, wchan);
+      if (status.ok()) status = registers.status();
       if (absl::IsNotFound(status)) continue;
       if (!status.ok()) return status;
-      absl::StatusOr<user_regs_struct> registers = thread.Registers();
-      if (absl::IsNotFound(registers.status())) continue;
-      if (!registers.ok()) return registers.status();
-      if (HideInterruption(*registers)) {
-        status = thread.SetRegisters(*registers);
-        if (!status.ok()) return status;
-      }
-      task_.threads.push_back({std::move(thread), *registers});
+      task_.threads.push_back({std::move(thread), *registers, std::move(wchan)});
     }
     return seized.size();
+  }
+
+  // The registers of a thread that stands. One that was about to go on with a sleep that had been
+  // interrupted before has to sleep again: while it does, it can be seen where
+  // (ptrace_interrupted.h).
+  static absl::StatusOr<user_regs_struct> Look(TracedThread& thread, std::string& wchan) {
+    constexpr int kTries = 20;
+    absl::StatusOr<user_regs_struct> registers = thread.Registers();
+    for (int i = 0; i < kTries && registers.ok(); ++i) {
+      if (registers->orig_rax != SYS_restart_syscall || NamesSleep(wchan) ||
+          thread.in_group_stop() || static_cast<long>(registers->rax) != -kRestartBlock) {
+        break;
+      }
+      if (absl::Status status = thread.Continue(); !status.ok()) return status;
+      ::usleep(1000);
+      wchan = ReadWchan(thread.pid(), thread.tid());
+      if (absl::Status status = thread.Interrupt(); !status.ok()) return status;
+      if (absl::Status status = thread.WaitUntilStopped(); !status.ok()) return status;
+      registers = thread.Registers();
+    }
+    if (registers.ok() && HideInterruption(*registers)) {
+      if (absl::Status status = thread.SetRegisters(*registers); !status.ok()) return status;
+    }
+    return registers;
   }
 
   StoppedTask task_;
@@ -98,6 +132,10 @@ bool StoppedTask::in_group_stop() const {
                      [](const StoppedThread& thread) { return thread.trace.in_group_stop(); });
 }
 
-absl::StatusOr<StoppedTask> StopTask(pid_t pid) { return Stopper(pid).Stop(); }
+absl::StatusOr<StoppedTask> StopTask(pid_t pid) {
+  // A thread whose call has been interrupted must not be left before HideInterruption.
+  const BlockedSignals blocked;
+  return Stopper(pid).Stop();
+}
 
 }  // namespace crfs

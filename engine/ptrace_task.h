@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +21,7 @@ namespace crfs {
 struct StoppedThread {
   TracedThread trace;
   user_regs_struct registers;  // as it stands; an interrupted call begins again (HideInterruption)
+  std::string wchan;           // the kernel's function that it slept in before (proc(5))
 };
 
 struct StoppedTask {

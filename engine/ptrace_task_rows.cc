@@ -84,16 +84,12 @@ absl::StatusOr<bool> HasPosixTimers(pid_t pid) {
 absl::Status FillTask(const StoppedTask& stopped, const ProcStatus& status,
                       const TaskAnswers& answers, int mem, ObjectBuilder& task) {
   const pid_t pid = stopped.pid;
-  const absl::StatusOr<ProcStat> stat = ProcStat::Read(pid, pid);
+  const absl::StatusOr<ProcStat> stat = ProcStat::ReadTask(pid);
   if (!stat.ok()) return stat.status();
   const crfs_state state = StateOf(stopped);
-  uint32_t exit_code = 0;
-  if (state == CRFS_state_zombie) exit_code = static_cast<uint32_t>(stat->Number(kExitCode));
-  // The signal that stopped it, until its parent has asked; above it may stand that it is traced.
-  constexpr uint32_t kSignal = 0x7f;
-  if (state == CRFS_state_stopped) {
-    exit_code = static_cast<uint32_t>(stat->Number(kExitCode)) & kSignal;
-  }
+  // Of a stopped one the signal, until its parent has asked.
+  const bool has_code = state != CRFS_state_running;
+  const uint32_t exit_code = has_code ? static_cast<uint32_t>(stat->Number(kExitCode)) : 0;
   uint32_t blockers = 0;
   if (!stopped.zombie) {
     const absl::StatusOr<bool> timers = HasPosixTimers(pid);

@@ -81,13 +81,12 @@ absl::Status TracedThread::Interrupt() {
   return result == 0 ? absl::OkStatus() : Failed(result, "cannot be interrupted");
 }
 
-// What waitpid(2) says, polled: a thread that sleeps in the kernel may never answer.
-absl::StatusOr<int> TracedThread::Wait() const {
+absl::StatusOr<int> TracedThread::Wait(bool may_sleep) const {
   const absl::Time deadline = absl::Now() + kStopTimeout;
   long pause_ns = 2'000;
   for (;;) {
     int status;
-    const pid_t waited = ::waitpid(tid_, &status, __WALL | WNOHANG);
+    const pid_t waited = ::waitpid(tid_, &status, __WALL | (may_sleep ? WNOHANG : 0));
     if (waited == tid_) return status;
     if (waited < 0 && errno != EINTR) return Gone(pid_);
     if (absl::Now() > deadline) {
@@ -102,6 +101,11 @@ absl::StatusOr<int> TracedThread::Wait() const {
   }
 }
 
+absl::Status TracedThread::Continue() {
+  const long result = Ptrace(PTRACE_CONT, 0, nullptr);
+  return result == 0 ? absl::OkStatus() : Failed(result, "cannot go on");
+}
+
 absl::Status TracedThread::Ended() {
   tid_ = 0;  // there is nothing to let go
   return Gone(pid_);
@@ -109,7 +113,7 @@ absl::Status TracedThread::Ended() {
 
 absl::Status TracedThread::WaitUntilStopped() {
   for (;;) {
-    const absl::StatusOr<int> status = Wait();
+    const absl::StatusOr<int> status = Wait(true);
     if (!status.ok()) return status.status();
     if (!WIFSTOPPED(*status)) return Ended();
     if (*status >> 16 == kEventStop) {
@@ -131,7 +135,7 @@ absl::Status TracedThread::RunToSystemCall() {
   for (;;) {
     const long result = Ptrace(PTRACE_SYSCALL, 0, reinterpret_cast<void*>(signal));
     if (result != 0) return Failed(result, "cannot make a call");
-    const absl::StatusOr<int> status = Wait();
+    const absl::StatusOr<int> status = Wait(false);
     if (!status.ok()) return status.status();
     if (!WIFSTOPPED(*status)) return Ended();
     if (WSTOPSIG(*status) == kSystemCallStop) return absl::OkStatus();
@@ -143,8 +147,7 @@ absl::Status TracedThread::RunToSystemCall() {
 
 absl::Status TracedThread::ReturnToStop() {
   if (absl::Status status = Interrupt(); !status.ok()) return status;
-  const long result = Ptrace(PTRACE_CONT, 0, nullptr);
-  if (result != 0) return Failed(result, "cannot go on");
+  if (absl::Status status = Continue(); !status.ok()) return status;
   return WaitUntilStopped();
 }
 

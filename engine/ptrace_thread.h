@@ -42,6 +42,8 @@ class TracedThread {
   // does not: DEADLINE_EXCEEDED.
   absl::Status Interrupt();
   absl::Status WaitUntilStopped();
+  // Lets it run, still traced.
+  absl::Status Continue();
   // Whether it stands because its task was stopped by a signal; it will stay so after Detach.
   bool in_group_stop() const { return in_group_stop_; }
 
@@ -64,7 +66,8 @@ class TracedThread {
 
  private:
   TracedThread(pid_t pid, pid_t tid) : pid_(pid), tid_(tid) {}
-  absl::StatusOr<int> Wait() const;
+  // What waitpid(2) says of it; `may_sleep`: it may never answer.
+  absl::StatusOr<int> Wait(bool may_sleep) const;
   absl::Status Ended();
 
   pid_t pid_;

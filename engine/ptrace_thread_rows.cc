@@ -162,8 +162,8 @@ absl::Status FillVisibleRows(pid_t pid, pid_t tid, const ProcStatus& status,
   return absl::OkStatus();
 }
 
-void FillStoppedRows(const StoppedThread& thread, const ThreadReading& reading,
-                     const ThreadAnswers& answers, int mem, ObjectBuilder& object) {
+absl::Status FillStoppedRows(const StoppedThread& thread, const ThreadReading& reading,
+                             const ThreadAnswers& answers, int mem, ObjectBuilder& object) {
   const auto read = [mem](uint64_t address, void* buffer, size_t length) {
     return ReadMem(mem, address, buffer, length);
   };
@@ -190,7 +190,11 @@ void FillStoppedRows(const StoppedThread& thread, const ThreadReading& reading,
       .SetNumber("clear_child_tid", answers.clear_child_tid)
       .SetNumber("timerslack", answers.timerslack)
       .SetNumber("pdeath_signal", answers.pdeath_signal);
-  FillInterruptedCall(thread.registers, read, object);
+  if (FillInterruptedCall(thread.registers, thread.wchan, read, object)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("task ", thread.trace.pid(), ": thread ", thread.trace.tid(),
+                   " sleeps in a call that was interrupted before, and nothing tells which it is: ",
+                   "try again when it has gone on, or use the kernel engine"));
 }
 
 ObjectBuilder DescribeCredentials(const ProcStatus& status, uint32_t securebits) {

@@ -39,9 +39,10 @@ absl::StatusOr<ThreadReading> ReadStoppedThread(const StoppedThread& thread, int
 // The rows that anybody sees, of threads that live or not: names, scheduling, seccomp.
 absl::Status FillVisibleRows(pid_t pid, pid_t tid, const ProcStatus& status, ObjectBuilder& object);
 
-// All others of a stopped thread, but for its owner and its credentials.
-void FillStoppedRows(const StoppedThread& thread, const ThreadReading& reading,
-                     const ThreadAnswers& answers, int mem, ObjectBuilder& object);
+// All others of a stopped thread, but for its owner and its credentials. FAILED_PRECONDITION: it
+// cannot be told how its interrupted call goes on.
+absl::Status FillStoppedRows(const StoppedThread& thread, const ThreadReading& reading,
+                             const ThreadAnswers& answers, int mem, ObjectBuilder& object);
 
 // A `cred` object; `securebits` of those who can be asked, else 0.
 ObjectBuilder DescribeCredentials(const ProcStatus& status, uint32_t securebits);
