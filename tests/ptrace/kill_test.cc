@@ -61,8 +61,9 @@ pid_t StartCheckpoint(pid_t pid) {
   const std::string target = std::to_string(pid);
   const int null = ::open("/dev/null", O_WRONLY);
   ::dup2(null, STDOUT_FILENO);
-  ::execl(std::getenv("CRFS"), "crfs", "checkpoint", target.c_str(), "-o", "-", "--engine",
-          "ptrace", nullptr);
+  ::dup2(null, STDERR_FILENO);
+  ::execl(std::getenv("CRFS"), "crfs", "checkpoint", target.c_str(), "-o", "-", "--inspect",
+          "--engine", "ptrace", nullptr);
   ::_exit(127);
 }
 
