@@ -14,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/device.h"
 #include "engine/proc_file.h"
+#include "engine/ptrace_kcmp.h"
+#include "engine/ptrace_pages.h"
 #include "engine/restart_caller.h"
 #include "engine/restart_check.h"
 #include "index/index_cache.h"
@@ -56,6 +58,38 @@ Finding ExaminePtrace() {
             "run crfs as root, or set it to 0 (sysctl kernel.yama.ptrace_scope=0)"};
   }
   return {true, "right to checkpoint", "your own programs", ""};
+}
+
+// Whether the ptrace engine can do without the module.
+Finding ExaminePtraceEngine() {
+  if (const absl::Status status = FindKcmp(); !status.ok()) {
+    return {false, "ptrace engine", std::string(status.message()), ""};  // with the remedy
+  }
+  if (::access("/proc/self/timers", F_OK) != 0 || ::access("/proc/self/pagemap", R_OK) != 0) {
+    return {false, "ptrace engine", "/proc/PID/timers or /proc/PID/pagemap is missing",
+            "use a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_PROC_PAGE_MONITOR"};
+  }
+  return {true, "ptrace engine",
+          absl::StrCat("kcmp, timers, pagemap",
+                       HasPagemapScan() ? " with PAGEMAP_SCAN" : ": sparse memory takes long"),
+          ""};
+}
+
+// What of a program only privileged processes may read.
+Finding ExaminePtraceRights() {
+  const Caller caller = DescribeCaller();
+  std::string lacks;
+  const std::string remedy = "run crfs as root";
+  if (!caller.Can(CAP_SYS_PTRACE)) lacks = "programs of others (CAP_SYS_PTRACE)";
+  if (!caller.Can(CAP_CHECKPOINT_RESTORE) && !caller.Can(CAP_SYS_ADMIN)) {
+    absl::StrAppend(&lacks, lacks.empty() ? "" : ", ",
+                    "nameless shared memory (CAP_CHECKPOINT_RESTORE)");
+  }
+  if (!caller.Can(CAP_SYS_ADMIN)) {
+    absl::StrAppend(&lacks, lacks.empty() ? "" : ", ", "programs under seccomp (CAP_SYS_ADMIN)");
+  }
+  if (lacks.empty()) return {true, "ptrace rights", "all that it can save", ""};
+  return {false, "ptrace rights", absl::StrCat("not ", lacks), remedy};
 }
 
 Finding ExamineRestartModule() {
@@ -115,6 +149,7 @@ Finding ExamineIndexFolder(const std::string& directory) {
 std::vector<Finding> ExamineMachine(const std::string& index_directory) {
   return {ExamineArchitecture(),  ExamineKernelEngine(),
           ExamineProcChildren(),  ExaminePtrace(),
+          ExaminePtraceEngine(),  ExaminePtraceRights(),
           ExamineRestartModule(), ExamineRestartRights(),
           ExamineFuse(),          ExamineIndexFolder(index_directory)};
 }

@@ -272,7 +272,7 @@ absl::StatusOr<DescribedFile> InodeReader::Mapping(pid_t pid, uint64_t start, ui
     status = Stat(pid, absl::StrCat(ProcPath(pid, "root"), name), file);
     if (!status.ok()) {
       file.mode = S_IFREG;
-      file.kind = CRFS_file_kind_regular;
+      file.kind = dev == shmem_dev_ ? CRFS_file_kind_shmem : CRFS_file_kind_regular;
     }
   } else if (!status.ok()) {
     return status;

@@ -157,6 +157,7 @@ TEST(Memory, OfEachKind) {
   EXPECT_EQ(users, 2U);
   program.board().go = 1;
   EXPECT_EQ(program.Wait(), 0);
+  ::close(file);
 }
 
 TEST(Memory, RowsOfMappingsAreThoseOfProc) {

@@ -3,6 +3,7 @@
 // Task trees: zombies, stopped tasks, what tasks share, what is refused.
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -19,6 +20,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "crfs/words.h"
 #include "engine/proc_file.h"
 #include "tests/ptrace/program.h"
@@ -213,6 +215,60 @@ TEST(Refused, IsATaskOfAnother) {
   EXPECT_EQ(other.Wait(), 0);
   target.board().go = 1;
   EXPECT_EQ(target.Wait(), 0);
+}
+
+// The board of a program is memory that only privileged processes can open.
+TEST(Refused, IsNamelessMemoryToPlainUsers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "takes root to become another user";
+  Program other([&](Board& board) {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) {
+      board.wrong = 2;
+    }
+    ::prctl(PR_SET_DUMPABLE, 1);  // what it forks is its own to trace
+    Program target([](Board& own) { Sleep(own); });
+    const absl::Status status = Program::Try(target.pid()).status();
+    if (!absl::IsPermissionDenied(status) ||
+        !absl::StrContains(status.message(), "CAP_CHECKPOINT_RESTORE")) {
+      board.wrong = 1;
+    }
+    target.board().go = 1;
+    if (target.Wait() != 0) board.wrong = 3;
+    ++board.ready;
+  });
+  EXPECT_EQ(other.Wait(), 0);
+  EXPECT_EQ(other.board().wrong, 0);
+}
+
+absl::StatusOr<CheckpointResult> SaveAnd(pid_t pid, Afterwards afterwards) {
+  CheckpointOptions options;
+  options.pid = pid;
+  options.engine = Engine::kPtrace;
+  options.image = "/dev/null";
+  options.inspect = true;
+  options.afterwards = afterwards;
+  return TakeCheckpoint(options);
+}
+
+TEST(Afterwards, ProgramsStopOrDie) {
+  Program program([](Board& board) {
+    ++board.ready;
+    while (board.go == 0) {
+      ::usleep(1000);
+      ++board.value[0];
+    }
+  });
+  const absl::StatusOr<CheckpointResult> stopped = SaveAnd(program.pid(), Afterwards::kStop);
+  ASSERT_TRUE(stopped.ok()) << stopped.status();
+  EXPECT_GT(stopped->frozen_ns, 0U);
+  EXPECT_EQ(stopped->tasks, std::vector<pid_t>{program.pid()});
+  ASSERT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'T'; }));
+  ::kill(program.pid(), SIGCONT);
+  const int64_t before = program.board().value[0];
+  EXPECT_TRUE(Eventually([&] { return program.board().value[0] > before; }));
+  ASSERT_TRUE(SaveAnd(program.pid(), Afterwards::kKill).ok());
+  int status = 0;
+  ASSERT_EQ(::waitpid(program.pid(), &status, 0), program.pid());
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 // A filter that kills for whatever the program itself does not call: nothing else may be called in
