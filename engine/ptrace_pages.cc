@@ -29,6 +29,8 @@ struct ScanRegion {
   uint64_t start, end, categories;
 };
 constexpr uint64_t kIsFile = 1 << 2, kIsPresent = 1 << 3, kIsSwapped = 1 << 4, kIsZero = 1 << 5;
+constexpr uint64_t kIsHuge = 1 << 6;
+constexpr uint64_t kIsGuard = 1 << 8;  // of MADV_GUARD_INSTALL; newer than the rest
 constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArgument);
 
 // Entries of /proc/PID/pagemap.
@@ -45,6 +47,15 @@ void Append(std::vector<PageRange>& ranges, uint64_t start, uint64_t end) {
   }
 }
 
+bool KnowsCategory(uint64_t category) {
+  const UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  ScanArgument argument = {};
+  argument.size = sizeof(argument);
+  argument.category_anyof_mask = category;
+  argument.return_mask = category;
+  return ::ioctl(pagemap.get(), kPagemapScan, &argument) >= 0;
+}
+
 absl::Status Failed(uint64_t start) {
   return absl::ErrnoToStatus(
       errno, absl::StrFormat("the page table of a frozen task cannot be read at %#x", start));
@@ -52,14 +63,7 @@ absl::Status Failed(uint64_t start) {
 
 }  // namespace
 
-bool HasPagemapScan() {
-  const UniqueFd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  ScanArgument argument = {};
-  argument.size = sizeof(argument);
-  argument.category_anyof_mask = kIsPresent;
-  argument.return_mask = kIsPresent;
-  return ::ioctl(pagemap.get(), kPagemapScan, &argument) >= 0;
-}
+bool HasPagemapScan() { return KnowsCategory(kIsPresent); }
 
 absl::StatusOr<PrivatePages> PrivatePages::Open(pid_t pid, Way way) {
   const std::string path = ProcPath(pid, "pagemap");
@@ -73,10 +77,13 @@ absl::StatusOr<PrivatePages> PrivatePages::Open(pid_t pid, Way way) {
 
 absl::StatusOr<std::vector<PageRange>> PrivatePages::Find(uint64_t start, uint64_t end,
                                                           bool has_file) const {
-  return scans_ ? Scan(start, end) : ReadEntries(start, end, has_file);
+  return scans_ ? Scan(start, end, has_file) : ReadEntries(start, end, has_file);
 }
 
-absl::StatusOr<std::vector<PageRange>> PrivatePages::Scan(uint64_t start, uint64_t end) const {
+absl::StatusOr<std::vector<PageRange>> PrivatePages::Scan(uint64_t start, uint64_t end,
+                                                          bool has_file) const {
+  static const bool knows_guards = KnowsCategory(kIsGuard);
+  const uint64_t no_data = kIsFile | kIsZero | (knows_guards ? kIsGuard : 0);
   std::vector<PageRange> ranges;
   std::array<ScanRegion, 512> regions;
   while (start < end) {
@@ -86,16 +93,24 @@ absl::StatusOr<std::vector<PageRange>> PrivatePages::Scan(uint64_t start, uint64
     argument.end = end;
     argument.vec = reinterpret_cast<uint64_t>(regions.data());
     argument.vec_len = regions.size();
-    argument.category_inverted = kIsFile | kIsZero;
-    argument.category_mask = kIsFile | kIsZero;
+    argument.category_inverted = no_data;
+    argument.category_mask = no_data;
     argument.category_anyof_mask = kIsPresent | kIsSwapped;
-    argument.return_mask = kIsPresent | kIsSwapped;
+    argument.return_mask = kIsPresent | kIsSwapped | kIsHuge;
     const int count = ::ioctl(pagemap_.get(), kPagemapScan, &argument);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Failed(start);
     for (int i = 0; i < count; ++i) {
       const ScanRegion& region = regions[static_cast<size_t>(i)];
-      Append(ranges, region.start, region.end);
+      // The huge zero page counts as any huge page; the entries tell more.
+      if ((region.categories & kIsHuge) == 0 || has_file) {
+        Append(ranges, region.start, region.end);
+        continue;
+      }
+      const absl::StatusOr<std::vector<PageRange>> huge =
+          ReadEntries(region.start, region.end, has_file);
+      if (!huge.ok()) return huge;
+      for (const PageRange& range : *huge) Append(ranges, range.start, range.end);
     }
     if (argument.walk_end <= start) break;
     start = argument.walk_end;

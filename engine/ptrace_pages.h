@@ -36,7 +36,7 @@ class PrivatePages {
  private:
   PrivatePages(UniqueFd pagemap, UniqueFd mem, bool scans)
       : pagemap_(std::move(pagemap)), mem_(std::move(mem)), scans_(scans) {}
-  absl::StatusOr<std::vector<PageRange>> Scan(uint64_t start, uint64_t end) const;
+  absl::StatusOr<std::vector<PageRange>> Scan(uint64_t start, uint64_t end, bool has_file) const;
   absl::StatusOr<std::vector<PageRange>> ReadEntries(uint64_t start, uint64_t end,
                                                      bool has_file) const;
   bool IsZero(uint64_t address) const;

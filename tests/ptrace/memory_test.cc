@@ -193,6 +193,33 @@ TEST(Memory, RowsOfMappingsAreThoseOfProc) {
             false);
 }
 
+// Huge pages, the huge zero page, and pages that kill whoever touches them.
+TEST(Memory, OfHugePagesAndGuards) {
+  constexpr size_t kHuge = 2 << 20;
+  constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13
+  Program program([](Board& board) {
+    char* memory = Map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 4 * kHuge / kPage);
+    memory += kHuge - reinterpret_cast<uintptr_t>(memory) % kHuge;
+    ::madvise(memory, 2 * kHuge, MADV_HUGEPAGE);
+    [[maybe_unused]] volatile char zero = memory[kPage];
+    std::memset(memory + kHuge, 'h', kHuge);
+    char* guarded = Alone(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    std::memset(guarded, 'g', 3 * kPage);
+    board.value[2] = ::madvise(guarded + kPage, kPage, kGuardInstall);
+    board.value[0] = reinterpret_cast<int64_t>(memory);
+    board.value[1] = reinterpret_cast<int64_t>(guarded);
+    Sleep(board);
+  });
+  const LoadedCheckpoint saved = program.Save();
+  const auto huge = PagesAt(saved, program.board().value[0], 2 * kHuge / kPage);
+  EXPECT_EQ(huge.size(), kHuge / kPage);
+  EXPECT_EQ(huge.begin()->first, kHuge / kPage);
+  EXPECT_EQ(huge.begin()->second, Filled('h'));
+  std::map<uint64_t, std::string> expected = {{0, Filled('g')}, {2, Filled('g')}};
+  if (program.board().value[2] != 0) expected[1] = Filled('g');  // no guards here
+  EXPECT_EQ(PagesAt(saved, program.board().value[1], kPages), expected);
+}
+
 // Kernels before 6.7 tell less: both ways must find the same.
 TEST(Pages, AreFoundAlikeInBothWays) {
   if (!HasPagemapScan()) GTEST_SKIP() << "this kernel has no PAGEMAP_SCAN";
