@@ -82,7 +82,7 @@ absl::StatusOr<PipeContents> ReadPipe(const Holder& holder, uint64_t capacity, b
 
 std::string Numbers(const std::vector<uint32_t>& numbers) {
   std::string bytes(numbers.size() * sizeof(uint32_t), '\0');
-  std::memcpy(bytes.data(), numbers.data(), bytes.size());
+  if (!numbers.empty()) std::memcpy(bytes.data(), numbers.data(), bytes.size());
   return bytes;
 }
 

@@ -19,11 +19,12 @@
 
 #include "engine/proc_file.h"
 #include "tests/ptrace/program.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
 
-constexpr int kRounds = 150;
+constexpr int kRounds = kSanitized ? 20 : 150;
 constexpr int kKinds = 5;
 
 void Nothing(int) {}
@@ -100,7 +101,7 @@ TEST(Killed, CrfsLeavesTheProgramAsItWas) {
   int cut = 0;
   for (int round = 0; round < kRounds; ++round) {
     const pid_t crfs = StartCheckpoint(program.pid());
-    ::usleep(std::uniform_int_distribution<useconds_t>(0, 80'000)(random));
+    ::usleep(std::uniform_int_distribution<useconds_t>(0, kSanitized ? 600'000 : 80'000)(random));
     ::kill(crfs, SIGKILL);
     int status;
     ASSERT_EQ(::waitpid(crfs, &status, 0), crfs);

@@ -26,6 +26,7 @@
 #include "engine/proc_file.h"
 #include "engine/proc_status.h"
 #include "tests/ptrace/program.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
@@ -186,6 +187,7 @@ TEST(Rows, OfTimersAndLimits) {
 }
 
 TEST(Rows, OfLockedMemory) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers do not let a program lock its memory";
   Program program([](Board& board) {
     if (::mlockall(MCL_FUTURE) != 0) board.value[0] = 1;
     Sleep(board);

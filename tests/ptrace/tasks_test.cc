@@ -24,6 +24,7 @@
 #include "crfs/words.h"
 #include "engine/proc_file.h"
 #include "tests/ptrace/program.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
@@ -275,6 +276,7 @@ TEST(Afterwards, ProgramsStopOrDie) {
 // its name.
 TEST(Seccomp, FilterDoesNotSeeWhatIsAsked) {
   if (::geteuid() != 0) GTEST_SKIP() << "takes root to suspend a filter";
+  if (kSanitized) GTEST_SKIP() << "sanitizers make calls of their own";
   Program program([](Board& board) {
     const sock_filter code[] = {
         {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
