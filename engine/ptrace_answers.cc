@@ -30,8 +30,6 @@ namespace {
 constexpr uint64_t kMicrosecond = 1'000;
 constexpr uint64_t kSecond = 1'000'000'000;
 
-uint32_t Blocker(crfs_blockers bit) { return uint32_t{1} << bit; }
-
 // Whether the kernel protects pages by keys here: cpuid 7, OSPKE.
 bool HasProtectionKeys() {
   unsigned a, b, c, d;

@@ -9,9 +9,13 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "crfs/words.h"
 #include "engine/ptrace_thread.h"
 
 namespace crfs {
+
+// The bit of a `blockers` row.
+inline uint32_t Blocker(crfs_blockers bit) { return uint32_t{1} << bit; }
 
 struct ThreadAnswers {
   uint64_t altstack_sp = 0;
@@ -21,7 +25,7 @@ struct ThreadAnswers {
   uint32_t pdeath_signal = 0;
   uint64_t timerslack = 0;
   uint32_t securebits = 0;
-  uint32_t blockers = 0;  // 1 << CRFS_blockers_*
+  uint32_t blockers = 0;  // of Blocker()
 };
 
 struct TaskAnswers {

@@ -28,8 +28,6 @@ namespace {
 
 constexpr unsigned long kSuspendSeccomp = 1UL << 21;  // PTRACE_O_SUSPEND_SECCOMP
 
-uint32_t Blocker(crfs_blockers bit) { return uint32_t{1} << bit; }
-
 // What is read of one task before its objects are made.
 struct TaskReading {
   UniqueFd mem;

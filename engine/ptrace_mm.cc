@@ -29,8 +29,6 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 
-uint32_t Blocker(crfs_blockers bit) { return uint32_t{1} << bit; }
-
 // Fields of /proc/PID/stat (proc(5)).
 struct AddressField {
   absl::string_view row;

@@ -41,8 +41,6 @@ struct UserDispatch {
   uint64_t mode, selector, offset, length;
 };
 
-uint32_t Blocker(crfs_blockers bit) { return uint32_t{1} << bit; }
-
 struct Register {
   absl::string_view row;
   unsigned long long user_regs_struct::*member;

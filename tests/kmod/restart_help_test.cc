@@ -39,13 +39,6 @@ void BeBig(Target& self) {
   for (;;) pause();
 }
 
-std::string SaveAndKill(Target& target, Saved* saved) {
-  *saved = Save({target.pid()});
-  EXPECT(saved->error.empty(), saved->error);
-  Kill(target.pid());
-  return "";
-}
-
 // All is loaded and made, and waits to be built.
 std::string GatherAll(Restart& restart, Saved& saved) {
   std::string why = restart.Load(saved);

@@ -33,13 +33,6 @@ char* Map(size_t pages, int prot, int flags = MAP_PRIVATE | MAP_ANONYMOUS) {
   return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
 }
 
-std::string SaveAndKill(Target& target, Saved* saved) {
-  *saved = Save({target.pid()});
-  EXPECT(saved->error.empty(), saved->error);
-  Kill(target.pid());
-  return "";
-}
-
 // A child of its own that is gone afterwards, whatever it did; its word.
 uint64_t InChild(const std::function<uint64_t()>& body) {
   Target target([&](Target& self) { self.Ready(body()); });

@@ -25,13 +25,6 @@ char* Map(size_t pages, int prot, int flags = MAP_PRIVATE | MAP_ANONYMOUS) {
   return at == MAP_FAILED ? nullptr : static_cast<char*>(at);
 }
 
-std::string SaveAndKill(Target& target, Saved* saved) {
-  *saved = Save({target.pid()});
-  EXPECT(saved->error.empty(), saved->error);
-  Kill(target.pid());
-  return "";
-}
-
 // Restarts it as the given record says and returns a number of /proc/PID/status.
 std::string Rebuild(Target& target, const std::function<void(Saved&)>& change, int* start) {
   Saved saved;

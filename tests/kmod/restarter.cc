@@ -287,6 +287,13 @@ Saved Save(const std::vector<pid_t>& pids) {
   return saved;
 }
 
+std::string SaveAndKill(Target& target, Saved* saved) {
+  *saved = Save({target.pid()});
+  EXPECT(saved->error.empty(), saved->error);
+  Kill(target.pid());
+  return "";
+}
+
 std::string RecordOf(uint32_t type, uint64_t id, const std::string& body) {
   crfs_record record{};
   record.type = type;

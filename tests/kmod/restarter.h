@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client.h"
+#include "harness.h"
 
 namespace kmod_test {
 
@@ -37,6 +38,8 @@ void Kill(pid_t pid);
 
 // Takes a checkpoint of all pids, the root first, and thaws them.
 Saved Save(const std::vector<pid_t>& pids);
+// A whole program. An empty string, or what failed.
+std::string SaveAndKill(Target& target, Saved* saved);
 
 // Compares every row that a restart restores, of the types that the module restores, and all
 // private memory but what the kernel writes there. Times that pass are left out. Returns
