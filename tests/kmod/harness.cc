@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -147,6 +148,22 @@ std::string Status(pid_t pid, const std::string& name) {
 }
 
 char StateOf(pid_t tid) { return Status(tid, "State")[0]; }
+
+bool Settles(pid_t pid) {
+  const auto asleep = [pid] {
+    for (const auto& entry :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+      const char state = StateOf(std::stoi(entry.path().filename()));
+      if (state == 'R' || state == 'D') return false;
+    }
+    return true;
+  };
+  Pause(30);  // what sleeps yet may have been woken just now
+  for (double end = Seconds() + 10; Seconds() < end; Pause(1)) {
+    if (asleep()) return true;
+  }
+  return false;
+}
 
 }  // namespace kmod_test
 

@@ -87,6 +87,8 @@ std::string ReadFile(const std::string& path);
 // The value of a line `name:` of /proc/PID/status, blanks at its ends removed.
 std::string Status(pid_t pid, const std::string& name);
 char StateOf(pid_t tid);
+// Until all threads of a task sleep, or have ended. False: they do not.
+bool Settles(pid_t pid);
 
 }  // namespace kmod_test
 

@@ -56,6 +56,7 @@ long FaultsOfThisThread() {
 
 TEST(restart_help_fills_what_was_there) {
   Target target(BeBig);
+  EXPECT(Settles(target.pid()), "it does not wait");
   Saved saved;
   std::string why = SaveAndKill(target, &saved);
   EXPECT(why.empty(), why);
@@ -75,6 +76,7 @@ TEST(restart_help_fills_what_was_there) {
   EXPECT_EQ(built, 0);
   EXPECT_EQ(restart.Start(), 0);
   EXPECT(faults[0] + faults[1] + faults[2] > 40, "the helpers have filled nothing");
+  EXPECT(Settles(target.pid()), "it does not wait as before");
   Saved again = Save({target.pid()});
   EXPECT(again.error.empty(), again.error);
   EXPECT_EQ(Differences(saved, again), std::string());

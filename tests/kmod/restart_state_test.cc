@@ -25,7 +25,7 @@ constexpr size_t kPage = 4096;
 
 // Saves, kills, restarts, saves again. The target must stand still by itself.
 std::string RoundTrip(const Target& target, Saved* after) {
-  Pause(30);
+  EXPECT(Settles(target.pid()), "it does not stand still");
   Saved saved = Save({target.pid()});
   EXPECT(saved.error.empty(), saved.error);
   Kill(target.pid());
@@ -33,7 +33,7 @@ std::string RoundTrip(const Target& target, Saved* after) {
   std::string why = restart.Run(saved);
   EXPECT(why.empty(), why);
   restart.Close();
-  Pause(30);
+  EXPECT(Settles(target.pid()), "it does not stand still");
   *after = Save({target.pid()});
   EXPECT(after->error.empty(), after->error);
   return Differences(saved, *after);
