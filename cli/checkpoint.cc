@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "cli/engine_option.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 
@@ -23,11 +24,6 @@ struct Arguments {
   bool kill = false;
   bool stop = false;
 };
-
-Engine EngineNamed(const std::string& word) {
-  if (word == "kernel") return Engine::kKernel;
-  return word == "ptrace" ? Engine::kPtrace : Engine::kAuto;
-}
 
 absl::StatusOr<int> RunCheckpoint(Arguments& arguments) {
   CheckpointOptions& options = arguments.options;
@@ -63,12 +59,7 @@ Verb AddCheckpoint(CLI::App& app) {
   command->add_option("-o,--output", arguments->options.image, "the image; - is standard output")
       ->type_name("IMAGE")
       ->required();
-  command
-      ->add_option("--engine", arguments->engine,
-                   "what takes the checkpoint: kernel (the module), ptrace (without it), or auto: "
-                   "the module where it is loaded")
-      ->check(CLI::IsMember({"auto", "kernel", "ptrace"}))
-      ->capture_default_str();
+  AddEngineOption(*command, "checkpoint", arguments->engine);
   command->add_flag("--inspect", arguments->options.inspect,
                     "save states that cannot be restarted, too, and list them in "
                     "checkpoint/unsupported");

@@ -56,7 +56,7 @@ Verb AddCommit(CLI::App& app) {
                        "write this image and restart nothing; - is standard output")
           ->type_name("IMAGE");
   AddRestartOptions(*command, arguments->restart);
-  for (const char* option : {"--check", "--detach", "--fd", "--pidns"}) {
+  for (const char* option : {"--check", "--detach", "--engine", "--fd", "--pidns"}) {
     output->excludes(command->get_option(option));
   }
   return {command, [arguments] { return RunCommit(*arguments); }};

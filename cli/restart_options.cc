@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "cli/engine_option.h"
 #include "cli/loaded_argument.h"
 #include "cli/progress.h"
 
@@ -67,6 +68,7 @@ void AddRestartOptions(CLI::App& command, RestartArguments& arguments) {
       ->type_name("PID:FD=N")
       ->allow_extra_args(false)
       ->check(WrongGivenFd, "");
+  AddEngineOption(command, "restart", arguments.engine);
   command.add_flag("--pidns", arguments.options.pid_namespace,
                    "in a pid namespace of its own, where no pid is taken");
 }
@@ -75,6 +77,7 @@ absl::StatusOr<int> RunRestart(const LoadedCheckpoint& loaded, RestartArguments&
   for (const std::string& text : arguments.fds) {
     arguments.options.fds.push_back(*ParseGivenFd(text));
   }
+  arguments.options.engine = EngineNamed(arguments.engine);
   const Problems problems = FindProblems(loaded, arguments);
   for (const std::string& problem : problems) PrintProblem(problem);
   if (!problems.empty()) return 1;

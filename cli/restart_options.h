@@ -17,11 +17,12 @@ struct RestartArguments {
   std::string path;  // an image, or a directory that holds a tree
   RestartOptions options;
   std::vector<std::string> fds;  // PID:FD=N, well formed
+  std::string engine = "auto";
   bool check = false;
   bool detach = false;
 };
 
-// Adds --check, --detach, --fd and --pidns to a verb; `arguments` must outlive it.
+// Adds --check, --detach, --engine, --fd and --pidns to a verb; `arguments` must outlive it.
 void AddRestartOptions(CLI::App& command, RestartArguments& arguments);
 
 // Restarts `loaded`, which stands at arguments.path, or with --check only looks whether that

@@ -13,14 +13,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/checkpoint_writer.h"
+#include "engine/engine.h"
 
 namespace crfs {
 
 // What becomes of the tasks when they have been saved.
 enum class Afterwards { kRun, kStop, kKill };
-
-// What takes it (engine/frozen_tasks.h). kAuto: the kernel engine where /dev/crfs is.
-enum class Engine { kAuto, kKernel, kPtrace };
 
 struct CheckpointOptions {
   pid_t pid = 0;

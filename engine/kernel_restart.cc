@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-
-#include "engine/kernel_restart.h"
+//
+// The client of the module's restart (crfs/ioctl.h): hands it what it consumes, and has it put
+// memory, registers and signal state in place of those of the tasks that joined.
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -21,7 +22,11 @@
 #include "crfs/schema.h"
 #include "crfs/words.h"
 #include "engine/device.h"
+#include "engine/reopen_files.h"
+#include "engine/restart_engine.h"
 #include "index/crc32c.h"
+#include "index/loaded_checkpoint.h"
+#include "index/unique_fd.h"
 
 namespace crfs {
 namespace {
@@ -75,15 +80,34 @@ absl::string_view ReasonOf(int error) {
   }
 }
 
-}  // namespace
+class KernelRestart final : public RestartEngine {
+ public:
+  KernelRestart(const LoadedCheckpoint& checkpoint, UniqueFd fd)
+      : checkpoint_(&checkpoint), fd_(std::move(fd)) {}
 
-absl::StatusOr<KernelRestart> KernelRestart::Open(const LoadedCheckpoint& checkpoint, int floor) {
-  absl::StatusOr<UniqueFd> fd = OpenRestart();
-  if (!fd.ok()) return fd.status();
-  UniqueFd high(::fcntl(fd->get(), F_DUPFD_CLOEXEC, floor));
-  if (!high.valid()) return absl::ErrnoToStatus(errno, "a restart's descriptor");
-  return KernelRestart(checkpoint, std::move(high));
-}
+  absl::Status Load(ReopenedFiles& files) override;
+  // Saved vdsos are left out where the kernel's own stands in their place.
+  absl::Status Fill(const VdsoPlans& vdsos) override;
+  Joining joining() override {
+    return {.device = fd_.get(), .first_kept = fd_.get(), .last_kept = fd_.get(), .builders = {}};
+  }
+  absl::Status Gather(pid_t root) override;
+  absl::Status Build() override;
+  void Help() const override;
+  absl::Status Start() override;
+
+ private:
+  absl::Status WriteRecords();
+  absl::Status Supply(uint32_t type, uint64_t id, int file, const ObjectView& object,
+                      absl::string_view field);
+  absl::Status SupplyMapped(const ReopenedFiles& files);
+  absl::Status FillMapping(const ObjectView& vma, const LoadedMemory& memory);
+  absl::Status Step(unsigned long command, absl::string_view what);
+  std::string Where(uint32_t type, uint64_t id) const;
+
+  const LoadedCheckpoint* checkpoint_;
+  UniqueFd fd_;
+};
 
 absl::Status KernelRestart::Load(ReopenedFiles& files) {
   if (absl::Status status = WriteRecords(); !status.ok()) return status;
@@ -98,7 +122,8 @@ absl::Status KernelRestart::Load(ReopenedFiles& files) {
     }
     if (absl::Status status = files.AddShmem(id, std::move(memory)); !status.ok()) return status;
   }
-  return SupplyMapped(files);
+  if (absl::Status status = SupplyMapped(files); !status.ok()) return status;
+  return files.FillShmems();
 }
 
 absl::Status KernelRestart::WriteRecords() {
@@ -161,17 +186,17 @@ absl::Status KernelRestart::SupplyMapped(const ReopenedFiles& files) {
   return absl::OkStatus();
 }
 
-absl::Status KernelRestart::Fill(const absl::flat_hash_map<uint64_t, int>& patched) {
+absl::Status KernelRestart::Fill(const VdsoPlans& vdsos) {
   for (const uint64_t id : checkpoint_->Ids("vma")) {
     const ObjectView vma = checkpoint_->Get("vma", id);
     const uint64_t kind = vma.Number("kind");
     if (kind == CRFS_vma_kind_vvar) continue;
     if (kind == CRFS_vma_kind_vdso) {
-      const auto own = patched.find(vma.OwnerId());
-      if (own == patched.end()) continue;
+      const int patched = vdsos.at(vma.OwnerId()).patched.get();
+      if (patched < 0) continue;
       const uint64_t length = vma.Number("end") - vma.Number("start");
       absl::Status status =
-          FillMapping(vma, {.fd = own->second, .extents = {{0, length, 0}}, .file = nullptr});
+          FillMapping(vma, {.fd = patched, .extents = {{0, length, 0}}, .file = nullptr});
       if (!status.ok()) return status;
       continue;
     }
@@ -232,7 +257,9 @@ absl::Status KernelRestart::Step(unsigned long command, absl::string_view what) 
   return absl::OkStatus();
 }
 
-absl::Status KernelRestart::Gather() { return Step(CRFS_IOC_GATHER, "tasks cannot be gathered"); }
+absl::Status KernelRestart::Gather(pid_t /*root*/) {
+  return Step(CRFS_IOC_GATHER, "tasks cannot be gathered");
+}
 absl::Status KernelRestart::Build() { return Step(CRFS_IOC_BUILD, "cannot be rebuilt"); }
 
 void KernelRestart::Help() const {
@@ -242,5 +269,16 @@ void KernelRestart::Help() const {
 }
 
 absl::Status KernelRestart::Start() { return Step(CRFS_IOC_START, "tasks cannot be started"); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RestartEngine>> RestartByKernel(const LoadedCheckpoint& checkpoint,
+                                                               const ReopenedFiles& files) {
+  absl::StatusOr<UniqueFd> fd = OpenRestart();
+  if (!fd.ok()) return fd.status();
+  UniqueFd high(::fcntl(fd->get(), F_DUPFD_CLOEXEC, files.floor()));
+  if (!high.valid()) return absl::ErrnoToStatus(errno, "a restart's descriptor");
+  return std::make_unique<KernelRestart>(checkpoint, std::move(high));
+}
 
 }  // namespace crfs

@@ -32,6 +32,16 @@ namespace crfs {
 // The address of a `syscall` instruction in a task's memory. FAILED_PRECONDITION: there is none.
 absl::StatusOr<uint64_t> FindSyscallInstruction(pid_t pid);
 
+// Has a stopped thread make one call with an instruction of its program; all else in its registers
+// is `registers`. It stands at the exit of the call then. The result, minus an errno for an error;
+// at most six arguments.
+absl::StatusOr<long> MakeCall(TracedThread& thread, user_regs_struct registers,
+                              uint64_t instruction, long number,
+                              std::initializer_list<uint64_t> arguments);
+// Puts such a call into its registers, to be made when it runs.
+absl::Status PrepareCall(TracedThread& thread, user_regs_struct registers, uint64_t instruction,
+                         long number, std::initializer_list<uint64_t> arguments);
+
 // A page of the thread's own address space that the kernel may write results into lies in it for
 // as long as this lives.
 class ThreadCalls {

@@ -36,10 +36,10 @@ absl::Status Gone(pid_t pid) {
 
 }  // namespace
 
-absl::StatusOr<TracedThread> TracedThread::Seize(pid_t pid, pid_t tid) {
+absl::StatusOr<TracedThread> TracedThread::Seize(pid_t pid, pid_t tid, unsigned long options) {
   TracedThread thread(pid, tid);
   const long result =
-      thread.Ptrace(PTRACE_SEIZE, 0, reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD));
+      thread.Ptrace(PTRACE_SEIZE, 0, reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD | options));
   if (result == 0) return thread;
   thread.tid_ = 0;
   if (result == -ESRCH) return Gone(pid);

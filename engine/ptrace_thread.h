@@ -29,7 +29,8 @@ constexpr long kRestartBlock = 516;
 class TracedThread {
  public:
   // PERMISSION_DENIED: it may not be ptraced; ALREADY_EXISTS: somebody else traces it.
-  static absl::StatusOr<TracedThread> Seize(pid_t pid, pid_t tid);
+  // `options`: PTRACE_O_* besides TRACESYSGOOD.
+  static absl::StatusOr<TracedThread> Seize(pid_t pid, pid_t tid, unsigned long options = 0);
 
   TracedThread(TracedThread&& other) noexcept;
   TracedThread& operator=(TracedThread&& other) noexcept;

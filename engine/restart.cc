@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,15 +20,16 @@
 #include "absl/time/time.h"
 #include "crfs/schema.h"
 #include "crfs/words.h"
-#include "engine/kernel_restart.h"
 #include "engine/pid_namespace.h"
 #include "engine/proc_file.h"
 #include "engine/reopen_files.h"
 #include "engine/restart_board.h"
+#include "engine/restart_engine.h"
 #include "engine/restart_identity.h"
 #include "engine/restart_plan.h"
 #include "engine/restart_tasks.h"
 #include "engine/restart_vdso.h"
+#include "engine/shared_counters.h"
 #include "engine/terminal.h"
 #include "index/thread_team.h"
 
@@ -54,29 +54,6 @@ class Subreaper {
   int before_ = 0;
 };
 
-// Counters in memory that tasks in the making share with the coordinator.
-class SharedCounters {
- public:
-  static absl::StatusOr<SharedCounters> Create(size_t count) {
-    const size_t size = count * sizeof(std::atomic<uint32_t>);
-    void* const memory =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return absl::ErrnoToStatus(errno, "memory for a restart");
-    return SharedCounters(static_cast<std::atomic<uint32_t>*>(memory), size);
-  }
-  SharedCounters(SharedCounters&& other) noexcept
-      : counters_(std::exchange(other.counters_, nullptr)), size_(other.size_) {}
-  ~SharedCounters() {
-    if (counters_ != nullptr) ::munmap(counters_, size_);
-  }
-  std::atomic<uint32_t>& operator[](size_t i) { return counters_[i]; }
-
- private:
-  SharedCounters(std::atomic<uint32_t>* counters, size_t size) : counters_(counters), size_(size) {}
-  std::atomic<uint32_t>* counters_;
-  size_t size_;
-};
-
 // How many threads use each table of descriptors.
 std::map<uint64_t, uint32_t> CountTables(const LoadedCheckpoint& checkpoint) {
   std::map<uint64_t, uint32_t> counts;
@@ -95,7 +72,7 @@ class Coordinator {
   // Whatever has not been started is killed, and waited for.
   ~Coordinator() {
     if (!started_) {
-      kernel_.reset();
+      engine_.reset();
       Abandon();
     }
     if (board_ != nullptr) Board::Destroy(board_);
@@ -105,11 +82,11 @@ class Coordinator {
     if (absl::Status status = Prepare(); !status.ok()) return status;
     auto blocked = std::make_unique<BlockedSignals>();
     if (absl::Status status = MakeTasks(); !status.ok()) return Cause(status);
-    if (absl::Status status = kernel_->Gather(); !status.ok()) return Cause(status);
+    if (absl::Status status = engine_->Gather(root_); !status.ok()) return Cause(status);
     if (absl::Status status = Build(); !status.ok()) return Cause(status);
     if (absl::Status status = files_.SealShmems(); !status.ok()) return Cause(status);
     std::optional<ForegroundGroup> terminal = ForegroundGroup::Give(root_);
-    if (absl::Status status = kernel_->Start(); !status.ok()) return Cause(status);
+    if (absl::Status status = engine_->Start(); !status.ok()) return Cause(status);
     started_ = true;
     if (terminal.has_value()) terminal->Keep();
     if (options_.progress) options_.progress(checkpoint_.memory_size(), checkpoint_.memory_size());
@@ -122,19 +99,19 @@ class Coordinator {
     plan_ = PlanRestart(checkpoint_, problems);
     if (!problems.empty()) return absl::FailedPreconditionError(absl::StrJoin(problems, "\n"));
     if (absl::Status status = files_.Open(options_); !status.ok()) return status;
-    absl::StatusOr<KernelRestart> kernel = KernelRestart::Open(checkpoint_, files_.floor());
-    if (!kernel.ok()) return kernel.status();
-    kernel_.emplace(*std::move(kernel));
-    if (absl::Status status = kernel_->Load(files_); !status.ok()) return status;
-    if (absl::Status status = files_.FillShmems(); !status.ok()) return status;
-    absl::flat_hash_map<uint64_t, int> patched;
+    absl::StatusOr<std::unique_ptr<RestartEngine>> engine =
+        ChooseRestartEngine(options_.engine) == Engine::kPtrace
+            ? RestartByPtrace(checkpoint_, files_)
+            : RestartByKernel(checkpoint_, files_);
+    if (!engine.ok()) return engine.status();
+    engine_ = *std::move(engine);
+    if (absl::Status status = engine_->Load(files_); !status.ok()) return status;
     for (const uint64_t id : checkpoint_.Ids("mm")) {
       absl::StatusOr<VdsoPlan> vdso = PlanVdso(checkpoint_, checkpoint_.Get("mm", id));
       if (!vdso.ok()) return vdso.status();
-      if (vdso->patched.valid()) patched[id] = vdso->patched.get();
       vdsos_.emplace(id, *std::move(vdso));
     }
-    if (absl::Status status = kernel_->Fill(patched); !status.ok()) return status;
+    if (absl::Status status = engine_->Fill(vdsos_); !status.ok()) return status;
     own_ = OwnCred();
     absl::StatusOr<Board*> board = Board::Create();
     if (!board.ok()) return board.status();
@@ -146,7 +123,15 @@ class Coordinator {
     const std::map<uint64_t, uint32_t> tables = CountTables(checkpoint_);
     absl::StatusOr<SharedCounters> counters = SharedCounters::Create(tables.size());
     if (!counters.ok()) return counters.status();
-    TaskMaking making = {checkpoint_, plan_, files_, vdsos_, own_, *board_, kernel_->fd(), {}};
+    TaskMaking making = {.checkpoint = checkpoint_,
+                         .plan = plan_,
+                         .files = files_,
+                         .vdsos = vdsos_,
+                         .own = own_,
+                         .board = *board_,
+                         .joining = engine_->joining(),
+                         .reaper = options_.pid_namespace ? 1 : ::getpid(),
+                         .to_join = {}};
     size_t i = 0;
     for (const auto& [table, threads] : tables) {
       (*counters)[i].store(threads);
@@ -176,9 +161,9 @@ class Coordinator {
     {
       const ThreadTeam helpers(ThreadTeam::Others(kHelpersMax), [&] {
         verify();
-        kernel_->Help();
+        engine_->Help();
       });
-      built = kernel_->Build();
+      built = engine_->Build();
     }
     verify();  // where there was no thread to do it
     return verified.ok() ? built : verified;
@@ -254,9 +239,15 @@ class Coordinator {
 
   void Abandon() {
     if (child_ <= 0) return;
-    ::kill(child_, SIGKILL);
-    // The caller has no children of its own, so these are all of what has been made.
-    while (::waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR) {
+    // The caller has no children of its own, so these are all of what has been made; some are
+    // orphans of others.
+    for (;;) {
+      const absl::StatusOr<std::vector<pid_t>> children = ListChildren(::getpid());
+      if (!children.ok() || children->empty()) break;
+      for (const pid_t child : *children) {
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, __WALL);
+      }
     }
   }
 
@@ -265,8 +256,8 @@ class Coordinator {
   const Subreaper subreaper_;  // also while what was made is done away with
   RestartPlan plan_;
   ReopenedFiles files_;
-  std::optional<KernelRestart> kernel_;
-  absl::flat_hash_map<uint64_t, VdsoPlan> vdsos_;
+  VdsoPlans vdsos_;
+  std::unique_ptr<RestartEngine> engine_;
   CredPlan own_;
   Board* board_ = nullptr;
   pid_t child_ = 0;

@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/blocked_signals.h"
+#include "engine/engine.h"
 #include "index/loaded_checkpoint.h"
 
 namespace crfs {
@@ -27,6 +28,7 @@ struct GivenFd {
 };
 
 struct RestartOptions {
+  Engine engine = Engine::kAuto;
   std::vector<GivenFd> fds;
   // In a pid namespace of its own, so that no pid is taken. /proc is mounted for it, in a mount
   // namespace of its own.

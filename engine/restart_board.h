@@ -21,6 +21,8 @@ enum class Gate : uint32_t {
   kLeading,    // all leaders of process groups lead them
   kGrouped,    // all are in their process groups
   kDescribed,  // all have their descriptors
+  kThreaded,   // all have their threads
+  kHelped,     // all address spaces have their builders
   kCount,
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "crfs/ioctl.h"
 #include "crfs/schema.h"
+#include "engine/restart_engine.h"
 #include "engine/restart_given.h"
 #include "index/codec.h"
 #include "index/unique_fd.h"
@@ -89,7 +90,9 @@ void CheckRestart(const LoadedCheckpoint& checkpoint, const RestartOptions& opti
   const Caller caller = DescribeCaller();
   const Machine machine = DescribeHost();
   const RestartCheck check(checkpoint, options, caller, machine, problems);
-  if (const absl::Status module = FindRestartModule(); !module.ok()) {
+  if (ChooseRestartEngine(options.engine) == Engine::kPtrace) {
+    CheckWithoutModule(check);
+  } else if (const absl::Status module = FindRestartModule(); !module.ok()) {
     problems.emplace_back(module.message());
   }
   CheckValues(check);

@@ -59,6 +59,9 @@ void CheckPids(const RestartCheck& check);
 void CheckFiles(const RestartCheck& check);
 // Descriptors, those of the caller among them (restart_descriptors.cc).
 void CheckDescriptors(const RestartCheck& check);
+// What only the module can bring back, where the ptrace engine restarts
+// (restart_without_module.cc).
+void CheckWithoutModule(const RestartCheck& check);
 // What the caller may not do (restart_rights.cc).
 void CheckRights(const RestartCheck& check);
 

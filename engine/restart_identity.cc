@@ -225,8 +225,10 @@ ThreadPlan PlanThread(const LoadedCheckpoint& checkpoint, const ObjectView& thre
   ThreadPlan plan;
   plan.id = thread.id();
   plan.tid = static_cast<pid_t>(thread.Number("tid"));
-  plan.zombie = thread.Number("state") == CRFS_state_zombie ||
-                checkpoint.Get("task", thread.OwnerId()).Number("state") == CRFS_state_zombie;
+  const ObjectView task = checkpoint.Get("task", thread.OwnerId());
+  plan.zombie_task = task.Number("state") == CRFS_state_zombie;
+  plan.zombie = plan.zombie_task || thread.Number("state") == CRFS_state_zombie;
+  plan.exit_code = static_cast<uint32_t>((plan.zombie_task ? task : thread).Number("exit_code"));
   plan.sigmask = thread.Number("sigmask");
   const absl::string_view comm = thread.Bytes("comm");
   std::memcpy(plan.comm.data(), comm.data(), std::min(comm.size(), plan.comm.size() - 1));

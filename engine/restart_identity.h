@@ -41,7 +41,9 @@ struct ThreadPlan {
   uint64_t id = 0;  // of the thread object
   pid_t tid = 0;
   bool zombie = false;
-  uint64_t sigmask = 0;  // for a zombie: the module gives it to others
+  bool zombie_task = false;
+  uint32_t exit_code = 0;  // of a zombie, as wait(2) gives it
+  uint64_t sigmask = 0;    // for a zombie: the module gives it to others
   std::array<char, 16> comm{};
   SchedAttributes sched{};
   std::vector<uint64_t> cpus;  // a mask

@@ -66,11 +66,11 @@ void TaskState::SetDescriptors() const {
     SetOwner(fd);
   }
   if (next < static_cast<unsigned>(floor)) ::close_range(next, static_cast<unsigned>(floor) - 1, 0);
-  const unsigned restart = static_cast<unsigned>(making_.restart);
-  if (restart > static_cast<unsigned>(floor)) {
-    ::close_range(static_cast<unsigned>(floor), restart - 1, 0);
+  const Joining& joining = making_.joining;
+  if (joining.first_kept > floor) {
+    ::close_range(static_cast<unsigned>(floor), static_cast<unsigned>(joining.first_kept) - 1, 0);
   }
-  ::close_range(restart + 1, ~0U, 0);
+  ::close_range(static_cast<unsigned>(joining.last_kept) + 1, ~0U, 0);
 }
 
 // Who gets the signals of a file, and which: set when all tasks are there.

@@ -22,6 +22,7 @@
 #include "crfs/ioctl.h"
 #include "crfs/schema.h"
 #include "crfs/words.h"
+#include "engine/ptrace_answers.h"
 #include "engine/raw_call.h"
 #include "engine/restart_task_state.h"
 #include "engine/restart_turn.h"
@@ -37,8 +38,8 @@ struct ThreadStart {
   const ThreadPlan* plan;
   const CredPlan* own;
   Board* board;
-  int restart;
-  // Threads of the table of descriptors that have yet to join: the last one closes `restart`.
+  const Joining* joining;
+  // Threads of the table of descriptors that have yet to join: the last one closes what was kept.
   std::atomic<uint32_t>* to_join;
 };
 
@@ -67,24 +68,49 @@ void WaitIn(uint32_t call) {
   }
 }
 
+// Without a module the end of a zombie has to be what the saved one came to; what a core dump
+// adds to it (0x80) cannot be had.
+[[noreturn]] void EndAs(const ThreadPlan& plan) {
+  const int signal = static_cast<int>(plan.exit_code & 0x7f);
+  if (plan.zombie_task && signal != 0) {
+    RawCall(SYS_prctl, PR_SET_DUMPABLE, 0);  // no core file
+    const SignalAction standard = {};
+    RawCall(SYS_rt_sigaction, signal, &standard, 0, sizeof(uint64_t));
+    const uint64_t unblocked = ~(uint64_t{1} << (signal - 1));
+    RawCall(SYS_rt_sigprocmask, SIG_SETMASK, &unblocked, 0, sizeof(uint64_t));
+    RawCall(SYS_kill, RawCall(SYS_getpid), signal);
+  }
+  const long code = (plan.exit_code >> 8) & 0xff;
+  for (;;) RawCall(plan.zombie_task ? SYS_exit_group : SYS_exit, code);
+}
+
+long Join(const ThreadStart& start) {
+  if (start.joining->device < 0) return 0;
+  crfs_ioc_join join = {.size = sizeof(join), .flags = 0, .id = start.plan->id};
+  return RawCall(SYS_ioctl, start.joining->device, CRFS_IOC_JOIN, &join);
+}
+
 // The end of every thread's way through this program. No C library from here on.
 [[noreturn]] void TakePlace(void* argument) {
   const ThreadStart& start = *static_cast<ThreadStart*>(argument);
   if (!ApplyThread(*start.plan, *start.own, *start.board)) Exit(kFailedExit);
-  crfs_ioc_join join = {.size = sizeof(join), .flags = 0, .id = start.plan->id};
-  const long result = RawCall(SYS_ioctl, start.restart, CRFS_IOC_JOIN, &join);
+  const long result = Join(start);
   if (result < 0) {
     start.board->Fail("", CRFS_TAG_thread, start.plan->id, static_cast<int>(-result));
     Exit(kFailedExit);
   }
-  if (start.to_join->fetch_sub(1) == 1) RawCall(SYS_close, start.restart);
+  if (start.to_join->fetch_sub(1) == 1) {
+    RawCall(SYS_close_range, start.joining->first_kept, start.joining->last_kept, 0);
+  }
   start.board->AddJoined();
+  const bool has_module = start.joining->device >= 0;
+  if (start.plan->zombie && !has_module) EndAs(*start.plan);
   if (start.plan->zombie) {
     RawCall(SYS_rt_sigprocmask, SIG_SETMASK, &start.plan->sigmask, 0, sizeof(uint64_t));
     for (;;) RawCall(SYS_exit, 0);
   }
-  WaitIn(start.plan->waits_in);
-  Exit(kFailedExit);  // nobody interrupts it but the module, which does not let it go on here
+  WaitIn(has_module ? start.plan->waits_in : 0);
+  Exit(kFailedExit);  // nobody interrupts it but the engine, which does not let it go on here
 }
 
 // Of a task, for the first that it does; on its maker's heap, and never freed.
@@ -145,6 +171,46 @@ long MakeTask(const TaskMaking& making, const TaskPlan& plan, Turn* turn, Kinshi
   return pid;
 }
 
+// On the heap of its task; never freed.
+struct BuilderStart {
+  std::atomic<uint32_t>* pid;
+  pid_t reaper;
+  pid_t maker;
+};
+
+// Waits to be told what to do, and dies with who is to tell it.
+[[noreturn]] void BeBuilder(void* argument) {
+  const BuilderStart& start = *static_cast<BuilderStart*>(argument);
+  while (RawCall(SYS_getppid) == start.maker) RawCall(SYS_sched_yield);
+  RawCall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  if (RawCall(SYS_getppid) != start.reaper) Exit(kFailedExit);
+  start.pid->store(static_cast<uint32_t>(RawCall(SYS_getpid)));
+  for (;;) RawCall(SYS_pause);
+}
+
+[[noreturn]] void MakeOrphan(void* argument) {
+  BuilderStart& start = *static_cast<BuilderStart*>(argument);
+  start.maker = static_cast<pid_t>(RawCall(SYS_getpid));
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM;
+  Exit(CloneBeside(arguments, kStackSize, &BeBuilder, argument) < 0 ? kFailedExit : 0);
+}
+
+// A process in the caller's address space which is no child of the caller, so that nothing is
+// left of it when it has ended: its maker is gone at once. 0, or an errno.
+int MakeSpaceBuilder(std::atomic<uint32_t>& pid, pid_t reaper, const Board& board) {
+  auto* const start = new BuilderStart{&pid, reaper, 0};
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM;
+  const long maker = CloneBeside(arguments, kStackSize, &MakeOrphan, start);
+  if (maker < 0) return static_cast<int>(-maker);
+  int status = 0;
+  if (::waitpid(static_cast<pid_t>(maker), &status, __WALL) < 0) return errno;
+  if (status != 0) return EAGAIN;
+  while (pid.load() == 0 && !board.failed()) RawCall(SYS_sched_yield);
+  return 0;
+}
+
 // One task in the making, in its own process.
 class Maker {
  public:
@@ -171,6 +237,7 @@ class Maker {
     const std::vector<std::unique_ptr<ThreadPlan>> threads = PlanThreads();
     ThreadStart* const leader = Start(LeaderOf(threads));
     MakeThreads(threads);
+    if (!making_.joining.builders.empty()) MakeBuilder();
     state_.SetTask();
     turn_.GiveBack();
     TakePlace(leader);
@@ -256,7 +323,7 @@ class Maker {
   }
 
   ThreadStart* Start(const ThreadPlan* plan) {
-    return new ThreadStart{plan, &making_.own, &making_.board, making_.restart,
+    return new ThreadStart{plan, &making_.own, &making_.board, &making_.joining,
                            &making_.to_join.at(task_.Number("fd"))};
   }
 
@@ -273,6 +340,20 @@ class Maker {
         Exit(kFailedExit);
       }
     }
+  }
+
+  // When all ids are taken that are wanted, and before any task looks after orphans.
+  void MakeBuilder() {
+    Pass(Gate::kThreaded);
+    const auto builder = making_.joining.builders.find(task_.Number("mm"));
+    if (builder != making_.joining.builders.end() && !plan_.shares_mm && !plan_.zombie) {
+      const int error = MakeSpaceBuilder(*builder->second, making_.reaper, making_.board);
+      if (error != 0) {
+        making_.board.Fail("", CRFS_TAG_mm, builder->first, error);
+        Exit(kFailedExit);
+      }
+    }
+    Pass(Gate::kHelped);
   }
 
   const TaskMaking& making_;

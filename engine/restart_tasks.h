@@ -12,12 +12,11 @@
 #include <cstdint>
 #include <map>
 
-#include "absl/container/flat_hash_map.h"
 #include "engine/reopen_files.h"
 #include "engine/restart_board.h"
+#include "engine/restart_engine.h"
 #include "engine/restart_identity.h"
 #include "engine/restart_plan.h"
-#include "engine/restart_vdso.h"
 #include "index/loaded_checkpoint.h"
 
 namespace crfs {
@@ -27,12 +26,13 @@ struct TaskMaking {
   const LoadedCheckpoint& checkpoint;
   const RestartPlan& plan;
   const ReopenedFiles& files;
-  const absl::flat_hash_map<uint64_t, VdsoPlan>& vdsos;  // by id of the mm
-  const CredPlan& own;                                   // of the caller
+  const VdsoPlans& vdsos;
+  const CredPlan& own;  // of the caller
   Board& board;
-  int restart;  // CRFS_IOC_JOIN goes there
+  Joining joining;
+  pid_t reaper;  // who gets the orphans of tasks in the making, as these see him
   // Of each table of descriptors, by its id (0: of zombies): how many threads have yet to join.
-  // The last one closes `restart`.
+  // The last one closes what was kept.
   std::map<uint64_t, std::atomic<uint32_t>&> to_join;
 };
 

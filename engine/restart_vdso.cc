@@ -8,25 +8,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "crfs/words.h"
-#include "engine/proc_file.h"
+#include "engine/own_mappings.h"
 
 namespace crfs {
 namespace {
 
-constexpr uint64_t kPage = 4096;
 constexpr uint64_t kVdsoMax = 1 << 20;
-// Where a gap for the kernel's mappings is looked for: below the highest address of user mode.
-constexpr uint64_t kTop = 0x7fff'0000'0000;
 
 // movabs $address, %rax; jmp *%rax: at the entry of a function nobody needs %rax.
 constexpr size_t kJumpSize = 12;
@@ -96,31 +89,6 @@ absl::StatusOr<std::map<std::string, Function>> FunctionsOf(absl::string_view im
   return functions;
 }
 
-absl::StatusOr<std::vector<std::pair<std::string, AddressRange>>> OwnMappings() {
-  const absl::StatusOr<std::string> maps = ReadProcFile("/proc/self/maps");
-  if (!maps.ok()) return maps.status();
-  std::vector<std::pair<std::string, AddressRange>> mappings;
-  const std::vector<absl::string_view> lines = absl::StrSplit(*maps, '\n', absl::SkipEmpty());
-  for (const absl::string_view line : lines) {
-    AddressRange range;
-    if (std::sscanf(std::string(line).c_str(), "%" SCNx64 "-%" SCNx64, &range.start, &range.end) !=
-        2) {
-      continue;
-    }
-    const size_t name = line.find('[');
-    mappings.emplace_back(name == absl::string_view::npos ? "" : line.substr(name), range);
-  }
-  return mappings;
-}
-
-bool IsKernels(absl::string_view name) {
-  return absl::StartsWith(name, "[vvar") || name == "[vdso]";
-}
-
-bool Overlaps(const AddressRange& one, const AddressRange& other) {
-  return one.start < other.end && other.start < one.end;
-}
-
 class Planner {
  public:
   Planner(const LoadedCheckpoint& checkpoint, const ObjectView& mm)
@@ -130,7 +98,7 @@ class Planner {
     auto mappings = OwnMappings();
     if (!mappings.ok()) return mappings.status();
     for (const auto& [name, range] : *mappings)
-      (IsKernels(name) ? kernels_ : others_).push_back(range);
+      (IsKernelMapping(name) ? kernels_ : others_).push_back(range);
     if (kernels_.empty()) return VdsoPlan();  // vdso=0 on the kernel's command line
     for (const auto& [name, range] : *mappings) {
       if (name == "[vdso]") own_ = range;
@@ -186,6 +154,7 @@ class Planner {
       }
       plan.moves.push_back({mapping, target.start});
     }
+    plan.own = own_.start - from + to;
     // Upwards, the last goes first, so that none is put over another.
     if (to > from) std::ranges::reverse(plan.moves);
     return plan;
@@ -197,17 +166,10 @@ class Planner {
     std::vector<AddressRange> taken = all_saved_;
     taken.insert(taken.end(), others_.begin(), others_.end());
     taken.insert(taken.end(), kernels_.begin(), kernels_.end());
-    for (uint64_t to = kTop - size; to > size; to -= kPage) {
-      // A stack may grow to its guard gap above what stands below it.
-      const AddressRange target = {to - 256 * kPage, to + size + 256 * kPage};
-      const auto hit = std::ranges::find_if(
-          taken, [&](const AddressRange& range) { return Overlaps(target, range); });
-      if (hit == taken.end()) {
-        absl::StatusOr<VdsoPlan> plan = MoveTo(to);
-        if (plan.ok()) std::ranges::sort(plan->moves, {}, &KernelMapping::to);
-        return plan;
-      }
-      to = std::min(to, hit->start > size + 257 * kPage ? hit->start - size - 256 * kPage : kPage);
+    if (const std::optional<uint64_t> to = FindAddressGap(size, taken); to.has_value()) {
+      absl::StatusOr<VdsoPlan> plan = MoveTo(*to);
+      if (plan.ok()) std::ranges::sort(plan->moves, {}, &KernelMapping::to);
+      return plan;
     }
     return absl::ResourceExhaustedError(
         absl::StrCat(checkpoint_.Where(mm_), ": has no room for this kernel's vdso"));

@@ -13,16 +13,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "engine/address_gap.h"
 #include "index/loaded_checkpoint.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
-
-struct AddressRange {
-  uint64_t start = 0;
-  uint64_t end = 0;
-  uint64_t size() const { return end - start; }
-};
 
 // A mapping of the kernel in every process made here, and where a restarted one has it.
 struct KernelMapping {
@@ -33,6 +28,8 @@ struct KernelMapping {
 // What is done about the kernel's mappings of one mm.
 struct VdsoPlan {
   std::vector<KernelMapping> moves;  // in this order, which overwrites none
+  // Where the machine's own vdso stands then; 0: it has none.
+  uint64_t own = 0;
   // The saved vdso with each function leading to the machine's own; invalid where that stands
   // in its place, or where the mm has none.
   UniqueFd patched;

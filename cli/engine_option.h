@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef CRFS_CLI_ENGINE_OPTION_H_
+#define CRFS_CLI_ENGINE_OPTION_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "engine/engine.h"
+
+namespace crfs {
+
+// Adds --engine auto|kernel|ptrace to a verb: `takes` is what it takes, in words. `word` must
+// outlive the verb.
+CLI::Option* AddEngineOption(CLI::App& command, const std::string& takes, std::string& word);
+
+// Of a word that AddEngineOption has let pass.
+Engine EngineNamed(const std::string& word);
+
+}  // namespace crfs
+
+#endif  // CRFS_CLI_ENGINE_OPTION_H_
