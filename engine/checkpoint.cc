@@ -40,10 +40,8 @@ absl::StatusOr<std::unique_ptr<FrozenTasks>> StartEngine(Engine engine) {
   return engine == Engine::kPtrace ? FreezeByPtrace() : FreezeByKernel();
 }
 
-// The module where there is one: it sees more, and its freeze is shorter.
-Engine ChooseEngine() {
-  return absl::IsNotFound(FreezeByKernel().status()) ? Engine::kPtrace : Engine::kKernel;
-}
+// The module where there is one that can be used: it sees more, and its freeze is shorter.
+Engine ChooseEngine() { return FreezeByKernel().ok() ? Engine::kKernel : Engine::kPtrace; }
 
 class Checkpoint {
  public:

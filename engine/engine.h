@@ -6,7 +6,7 @@
 namespace crfs {
 
 // What takes a checkpoint (engine/frozen_tasks.h) or a restart (engine/restart_engine.h). kAuto:
-// the kernel engine where its module is.
+// the kernel engine where its module can be used.
 enum class Engine { kAuto, kKernel, kPtrace };
 
 }  // namespace crfs

@@ -64,6 +64,12 @@ std::map<uint64_t, uint32_t> CountTables(const LoadedCheckpoint& checkpoint) {
   return counts;
 }
 
+CredPlan OwnCredWithGroups(std::vector<gid_t> groups) {
+  CredPlan own = OwnCred();
+  own.groups = std::move(groups);
+  return own;
+}
+
 class Coordinator {
  public:
   Coordinator(const LoadedCheckpoint& checkpoint, const RestartOptions& options)
@@ -88,6 +94,7 @@ class Coordinator {
     std::optional<ForegroundGroup> terminal = ForegroundGroup::Give(root_);
     if (absl::Status status = engine_->Start(); !status.ok()) return Cause(status);
     started_ = true;
+    if (options_.pid_namespace) namespace_.LetLive();
     if (terminal.has_value()) terminal->Keep();
     if (options_.progress) options_.progress(checkpoint_.memory_size(), checkpoint_.memory_size());
     return Restarted{.root = root_, .child = child_, .signals = std::move(blocked)};
@@ -113,6 +120,7 @@ class Coordinator {
     }
     if (absl::Status status = engine_->Fill(vdsos_); !status.ok()) return status;
     own_ = OwnCred();
+    user_namespace_ = UserNamespaceFor(options_);
     absl::StatusOr<Board*> board = Board::Create();
     if (!board.ok()) return board.status();
     board_ = *board;
@@ -138,11 +146,15 @@ class Coordinator {
       making.to_join.emplace(table, (*counters)[i++]);
     }
     if (options_.pid_namespace) {
-      const absl::StatusOr<NamespaceRoot> made =
-          MakePidNamespace(plan_.root.pid, [&making] { return MakeRootTask(making); });
+      absl::StatusOr<NamespaceRoot> made = MakePidNamespace(plan_.root.pid, user_namespace_, [&] {
+        // In a user namespace of its own it has all rights there, and its groups no names.
+        if (user_namespace_ == UserNamespace::kOwn) own_ = OwnCredWithGroups(own_.groups);
+        return MakeRootTask(making);
+      });
       if (!made.ok()) return made.status();
-      child_ = made->first;
-      root_ = made->root;
+      namespace_ = *std::move(made);
+      child_ = namespace_.first;
+      root_ = namespace_.root;
     } else {
       child_ = root_ = MakeRootTask(making);
     }
@@ -260,6 +272,8 @@ class Coordinator {
   std::unique_ptr<RestartEngine> engine_;
   CredPlan own_;
   Board* board_ = nullptr;
+  NamespaceRoot namespace_;
+  UserNamespace user_namespace_ = UserNamespace::kSame;
   pid_t child_ = 0;
   pid_t root_ = 0;
   bool started_ = false;

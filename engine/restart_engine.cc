@@ -2,16 +2,23 @@
 
 #include "engine/restart_engine.h"
 
-#include <unistd.h>
+#include <linux/capability.h>
 
-#include "crfs/ioctl.h"
+#include "engine/restart_caller.h"
+#include "engine/restart_check.h"
 
 namespace crfs {
 
-// A module that is there and cannot be used is told of, not gone around.
 Engine ChooseRestartEngine(Engine wanted) {
   if (wanted != Engine::kAuto) return wanted;
-  return ::access(CRFS_DEVICE_PATH, F_OK) == 0 ? Engine::kKernel : Engine::kPtrace;
+  return FindRestartModule().ok() ? Engine::kKernel : Engine::kPtrace;
+}
+
+UserNamespace UserNamespaceFor(const RestartOptions& options) {
+  const bool needed = options.pid_namespace && !DescribeCaller().Can(CAP_SYS_ADMIN);
+  // The module is for the rights of the caller himself.
+  return needed && ChooseRestartEngine(options.engine) == Engine::kPtrace ? UserNamespace::kOwn
+                                                                          : UserNamespace::kSame;
 }
 
 }  // namespace crfs

@@ -16,7 +16,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
+#include "engine/pid_namespace.h"
 #include "engine/reopen_files.h"
+#include "engine/restart.h"
 #include "engine/restart_joining.h"
 #include "engine/restart_vdso.h"
 #include "index/loaded_checkpoint.h"
@@ -55,8 +57,11 @@ absl::StatusOr<std::unique_ptr<RestartEngine>> RestartByKernel(const LoadedCheck
 absl::StatusOr<std::unique_ptr<RestartEngine>> RestartByPtrace(const LoadedCheckpoint& checkpoint,
                                                                const ReopenedFiles& files);
 
-// `wanted`, or for kAuto the kernel's where its module is loaded.
+// `wanted`, or for kAuto the kernel's where its module is there and can restart.
 Engine ChooseRestartEngine(Engine wanted);
+
+// Whether a pid namespace is to be in a user namespace of its own, by the caller's rights.
+UserNamespace UserNamespaceFor(const RestartOptions& options);
 
 }  // namespace crfs
 

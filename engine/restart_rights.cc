@@ -11,6 +11,7 @@
 #include "crfs/schema.h"
 #include "engine/limits.h"
 #include "engine/restart_check.h"
+#include "engine/restart_engine.h"
 
 namespace crfs {
 namespace {
@@ -78,12 +79,22 @@ class RightsChecker {
   void CheckNamespaces() {
     if (caller_.Can(CAP_SYS_ADMIN)) return;
     const ObjectView checkpoint = check_.checkpoint.Get("checkpoint", 1);
-    if (check_.options.pid_namespace) {
+    if (UserNamespaceFor(check_.options) == UserNamespace::kOwn) {
+      if (const int error = TryUserNamespace(); error != 0) {
+        check_.Add(
+            "--pidns",
+            absl::StrCat("a user namespace for it cannot be made (", std::strerror(error), ")"),
+            "run crfs as root, or allow them (sysctl kernel.unprivileged_userns_clone=1, "
+            "user.max_user_namespaces)");
+      }
+    } else if (check_.options.pid_namespace) {
       check_.Add("--pidns", "a new pid namespace is not permitted without CAP_SYS_ADMIN",
-                 "run crfs as root");
+                 "run crfs as root, or without the module (--engine ptrace)");
     } else if (!caller_.Can(CAP_CHECKPOINT_RESTORE)) {
-      check_.Deny(checkpoint, "root", "and all other tasks are to have their old pids",
-                  "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN");
+      check_.Add(checkpoint, "root",
+                 "and all other tasks are to have their old pids, which is not permitted without "
+                 "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN",
+                 "restart it in a pid namespace (--pidns), or as root");
     }
   }
 

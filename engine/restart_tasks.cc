@@ -71,15 +71,16 @@ void WaitIn(uint32_t call) {
 // Without a module the end of a zombie has to be what the saved one came to; what a core dump
 // adds to it (0x80) cannot be had.
 [[noreturn]] void EndAs(const ThreadPlan& plan) {
-  const int signal = static_cast<int>(plan.exit_code & 0x7f);
-  if (plan.zombie_task && signal != 0) {
+  const int signal = plan.zombie_task ? static_cast<int>(plan.exit_code & 0x7f) : 0;
+  if (signal != 0) {
     RawCall(SYS_prctl, PR_SET_DUMPABLE, 0);  // no core file
     const SignalAction standard = {};
     RawCall(SYS_rt_sigaction, signal, &standard, 0, sizeof(uint64_t));
-    const uint64_t unblocked = ~(uint64_t{1} << (signal - 1));
-    RawCall(SYS_rt_sigprocmask, SIG_SETMASK, &unblocked, 0, sizeof(uint64_t));
-    RawCall(SYS_kill, RawCall(SYS_getpid), signal);
+    const long pid = RawCall(SYS_getpid);
+    RawCall(SYS_tgkill, pid, pid, signal);
   }
+  // The one that ends it is not among those that are blocked.
+  RawCall(SYS_rt_sigprocmask, SIG_SETMASK, &plan.sigmask, 0, sizeof(uint64_t));
   const long code = (plan.exit_code >> 8) & 0xff;
   for (;;) RawCall(plan.zombie_task ? SYS_exit_group : SYS_exit, code);
 }
