@@ -163,6 +163,9 @@ absl::Status RestartedThread::SetPlaces() {
   const bool has_stack = stack.size != 0;
   absl::Status status =
       has_stack ? Do(thread_, "altstack_sp", SYS_sigaltstack, {*at, 0}) : absl::OkStatus();
+  constexpr uint64_t kSetDeathSignal = 1;  // PR_SET_PDEATHSIG
+  status.Update(
+      Do(thread_, "pdeath_signal", SYS_prctl, {kSetDeathSignal, thread_.Number("pdeath_signal")}));
   constexpr uint64_t kRobustHeadSize = 24;
   status.Update(Do(thread_, "robust_list", SYS_set_robust_list,
                    {thread_.Number("robust_list"), kRobustHeadSize}));

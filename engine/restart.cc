@@ -253,14 +253,12 @@ class Coordinator {
     if (child_ <= 0) return;
     // The caller has no children of its own, so these are all of what has been made; some are
     // orphans of others.
-    for (;;) {
+    do {
       const absl::StatusOr<std::vector<pid_t>> children = ListChildren(::getpid());
-      if (!children.ok() || children->empty()) break;
-      for (const pid_t child : *children) {
-        ::kill(child, SIGKILL);
-        ::waitpid(child, nullptr, __WALL);
-      }
-    }
+      if (!children.ok()) break;
+      for (const pid_t child : *children) ::kill(child, SIGKILL);
+      // Threads that are traced, too, one by one.
+    } while (::waitpid(-1, nullptr, __WALL) > 0 || errno == EINTR);
   }
 
   const LoadedCheckpoint& checkpoint_;

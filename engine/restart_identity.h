@@ -50,7 +50,7 @@ struct ThreadPlan {
   uint32_t ioprio = 0;
   uint64_t timerslack = 0;
   uint32_t personality = 0;
-  uint32_t pdeath_signal = 0;
+  uint32_t pdeath_signal = 0;  // it has this from when it joins
   bool no_new_privs = false;
   uint32_t waits_in = 0;  // CRFS_restart_block_*: the kind of call that it is to wait in
   CredPlan cred;

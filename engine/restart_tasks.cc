@@ -36,6 +36,7 @@ constexpr size_t kTaskStackSize = 1 << 20;
 // A thread in the making, on the heap of its task; never freed: the task's memory is replaced.
 struct ThreadStart {
   const ThreadPlan* plan;
+  pid_t parent;  // of its task
   const CredPlan* own;
   Board* board;
   const Joining* joining;
@@ -94,7 +95,11 @@ long Join(const ThreadStart& start) {
 // The end of every thread's way through this program. No C library from here on.
 [[noreturn]] void TakePlace(void* argument) {
   const ThreadStart& start = *static_cast<ThreadStart*>(argument);
+  const bool has_module = start.joining->device >= 0;
   if (!ApplyThread(*start.plan, *start.own, *start.board)) Exit(kFailedExit);
+  // Other credentials have taken it away. A module kills what has joined, whoever its parent is.
+  if (!has_module) RawCall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  if (RawCall(SYS_getppid) != start.parent) Exit(kFailedExit);
   const long result = Join(start);
   if (result < 0) {
     start.board->Fail("", CRFS_TAG_thread, start.plan->id, static_cast<int>(-result));
@@ -104,7 +109,6 @@ long Join(const ThreadStart& start) {
     RawCall(SYS_close_range, start.joining->first_kept, start.joining->last_kept, 0);
   }
   start.board->AddJoined();
-  const bool has_module = start.joining->device >= 0;
   if (start.plan->zombie && !has_module) EndAs(*start.plan);
   if (start.plan->zombie) {
     RawCall(SYS_rt_sigprocmask, SIG_SETMASK, &start.plan->sigmask, 0, sizeof(uint64_t));
@@ -324,8 +328,9 @@ class Maker {
   }
 
   ThreadStart* Start(const ThreadPlan* plan) {
-    return new ThreadStart{plan, &making_.own, &making_.board, &making_.joining,
-                           &making_.to_join.at(task_.Number("fd"))};
+    return new ThreadStart{
+        plan,           ::getppid(),      &making_.own,
+        &making_.board, &making_.joining, &making_.to_join.at(task_.Number("fd"))};
   }
 
   void MakeThreads(const std::vector<std::unique_ptr<ThreadPlan>>& threads) {
