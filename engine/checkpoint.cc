@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "engine/frozen_tasks.h"
 #include "engine/machine_rows.h"
+#include "engine/mapped_files.h"
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
 #include "engine/proc_rows.h"
@@ -103,7 +104,8 @@ class Checkpoint {
     if (!tasks.ok()) return tasks.status();
     result_.tasks = *std::move(tasks);
     if (absl::Status status = frozen_->Capture(snapshot_); !status.ok()) return status;
-    for (const auto& fill : {AddNamespaces, FillTaskRows, FillFileRows, FillPipes}) {
+    for (const auto& fill :
+         {UnifyMappedFiles, AddNamespaces, FillTaskRows, FillFileRows, FillPipes}) {
       if (absl::Status status = fill(snapshot_); !status.ok()) return status;
     }
     absl::StatusOr<std::vector<std::string>> unsupported = FindUnsupported(snapshot_);
