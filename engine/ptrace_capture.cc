@@ -200,22 +200,6 @@ class Capturer {
 
   // ---- objects --------------------------------------------------------------------------------
 
-  using Credentials = std::map<std::string, uint64_t>;  // ids, by body
-
-  // Which threads share one credential object no interface tells; within one task the same values
-  // count as one.
-  absl::StatusOr<uint64_t> AddCredentials(const ProcStatus& status, uint32_t securebits,
-                                          Credentials& known) {
-    const ObjectBuilder cred = DescribeCredentials(status, securebits);
-    const absl::StatusOr<std::string> body = cred.Build();
-    if (!body.ok()) return body.status();
-    const auto [found, added] = known.try_emplace(*body, 0);
-    if (!added) return found->second;
-    const absl::StatusOr<uint64_t> id = snapshot_.Add(cred);
-    if (id.ok()) found->second = *id;
-    return id;
-  }
-
   absl::Status AddTask(StoppedTask& stopped) {
     const absl::StatusOr<TaskReading> reading = Read(stopped);
     if (!reading.ok()) return reading.status();
@@ -242,15 +226,14 @@ class Capturer {
     for (size_t i = 0; i < stopped.threads.size(); ++i) all[stopped.threads[i].trace.tid()] = i;
     for (const pid_t worker : stopped.workers) all.emplace(worker, std::nullopt);
     all.emplace(stopped.pid, std::nullopt);
-    Credentials creds;
     for (const auto& [tid, i] : all) {
       absl::Status status;
       if (i.has_value()) {
-        status = AddThread(stopped.threads[*i], reading, *i, task, creds);
+        status = AddThread(stopped.threads[*i], reading, *i, task);
       } else if (tid == stopped.pid) {
-        status = AddDead(tid, task, creds);
+        status = AddDead(tid, task);
       } else {
-        status = AddWorker(stopped.pid, tid, task, creds);
+        status = AddWorker(stopped.pid, tid, task);
       }
       if (!status.ok()) return status;
     }
@@ -259,19 +242,19 @@ class Capturer {
 
   // What is seen of any thread from outside.
   absl::Status Describe(pid_t pid, pid_t tid, const ProcStatus& status, uint32_t securebits,
-                        uint64_t task, Credentials& creds, ObjectBuilder& thread) {
-    const absl::StatusOr<uint64_t> cred = AddCredentials(status, securebits, creds);
+                        uint64_t task, ObjectBuilder& thread) {
+    const absl::StatusOr<uint64_t> cred = snapshot_.Add(DescribeCredentials(status, securebits));
     if (!cred.ok()) return cred.status();
     thread.SetNumber("task", task).SetNumber("cred", *cred);
     return FillVisibleRows(pid, tid, status, thread);
   }
 
   absl::Status AddThread(const StoppedThread& stopped, const TaskReading& reading, size_t i,
-                         uint64_t task, Credentials& creds) {
+                         uint64_t task) {
     const ThreadReading& own = reading.threads[i];
     ObjectBuilder thread(*FindType("thread"));
     absl::Status result = Describe(stopped.trace.pid(), stopped.trace.tid(), own.status,
-                                   reading.answers[i].securebits, task, creds, thread);
+                                   reading.answers[i].securebits, task, thread);
     if (!result.ok()) return result;
     result = FillStoppedRows(stopped, own, reading.answers[i], reading.mem.get(), thread);
     if (!result.ok()) return result;
@@ -280,11 +263,11 @@ class Capturer {
     return AddPending(snapshot_, "thread_signal", *id, own.pending);
   }
 
-  absl::Status AddWorker(pid_t pid, pid_t tid, uint64_t task, Credentials& creds) {
+  absl::Status AddWorker(pid_t pid, pid_t tid, uint64_t task) {
     const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, tid);
     if (!status.ok()) return absl::OkStatus();  // it has ended
     ObjectBuilder thread(*FindType("thread"));
-    absl::Status result = Describe(pid, tid, *status, 0, task, creds, thread);
+    absl::Status result = Describe(pid, tid, *status, 0, task, thread);
     if (!result.ok()) return result;
     thread.SetNumber("state", CRFS_state_running)
         .SetNumber("blockers", Blocker(CRFS_blockers_io_uring));
@@ -292,11 +275,11 @@ class Capturer {
   }
 
   // The first thread of a task that is a zombie, or whose other threads live on.
-  absl::Status AddDead(pid_t pid, uint64_t task, Credentials& creds) {
+  absl::Status AddDead(pid_t pid, uint64_t task) {
     const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, pid);
     if (!status.ok()) return status.status();
     ObjectBuilder thread(*FindType("thread"));
-    absl::Status result = Describe(pid, pid, *status, 0, task, creds, thread);
+    absl::Status result = Describe(pid, pid, *status, 0, task, thread);
     if (!result.ok()) return result;
     thread.SetNumber("state", CRFS_state_zombie).SetNumber("exit_code", ExitCode(pid));
     return snapshot_.Add(thread).status();
@@ -307,8 +290,7 @@ class Capturer {
     if (absl::Status status = FillTask(zombie, {}, -1, task); !status.ok()) return status;
     const absl::StatusOr<uint64_t> id = snapshot_.Add(task);
     if (!id.ok()) return id.status();
-    Credentials creds;
-    return AddDead(zombie.pid, *id, creds);
+    return AddDead(zombie.pid, *id);
   }
 
   Snapshot& snapshot_;
