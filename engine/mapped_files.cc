@@ -13,11 +13,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "crfs/words.h"
 #include "index/schema.h"
 
 namespace crfs {
 namespace {
+
+constexpr uint64_t kSharedBit = 8;  // of vma.prot
 
 // What makes a file the same, and the way it is open.
 using FileKey = std::tuple<std::string, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t>;
@@ -59,27 +62,40 @@ class Unifier {
   void VisitTask(uint64_t id) {
     const ObjectView task = snapshot_.Get("task", id);
     const uint64_t mm = task.Number("mm"), table = task.Number("fd"), fs = task.Number("fs");
+    const auto place = [this](uint64_t file) { return Place(file); };
     if (mm != 0 && spaces_.insert(mm).second) {
-      Refer("mm", mm, "exe", table, true);
-      for (const uint64_t vma : vmas_[mm - 1]) Refer("vma", vma, "file", table, true);
+      Refer("mm", mm, "exe", [this](uint64_t file) { return PlaceMapped(file); });
+      for (const uint64_t vma : vmas_[mm - 1]) VisitMapping(vma, table);
     }
     if (table != 0 && tables_.insert(table).second) {
-      for (const uint64_t fd : fds_[table - 1]) Refer("fd", fd, "file", table, false);
+      for (const uint64_t fd : fds_[table - 1]) Refer("fd", fd, "file", place);
     }
     if (fs != 0 && attributes_.insert(fs).second) {
-      Refer("fs", fs, "cwd", table, false);
-      Refer("fs", fs, "root", table, false);
+      Refer("fs", fs, "cwd", place);
+      Refer("fs", fs, "root", place);
     }
   }
 
+  void VisitMapping(uint64_t id, uint64_t table) {
+    const bool is_shared = (snapshot_.Get("vma", id).Number("prot") & kSharedBit) != 0;
+    Refer("vma", id, "file", [&](uint64_t file) {
+      const ObjectView view = snapshot_.Get("file", file);
+      if (is_shared || view.Number("kind") == CRFS_file_kind_shmem) {
+        const auto open = open_.find({table, KeyOf(view)});
+        if (open != open_.end()) return Place(open->second);
+      }
+      return PlaceMapped(file);
+    });
+  }
+
   // Sets one reference to the new id of what it is to refer to.
-  void Refer(absl::string_view type, uint64_t id, absl::string_view row, uint64_t table,
-             bool mapped) {
+  void Refer(absl::string_view type, uint64_t id, absl::string_view row,
+             absl::FunctionRef<uint64_t(uint64_t)> place) {
     const ObjectView object = snapshot_.Get(type, id);
     const uint64_t file = object.Number(row);
     if (file == 0) return;
     ObjectBuilder builder(object);
-    builder.SetNumber(row, mapped ? PlaceMapped(file, table) : Place(file));
+    builder.SetNumber(row, place(file));
     status_.Update(snapshot_.Replace(id, builder));
   }
 
@@ -89,11 +105,9 @@ class Unifier {
     return found->second;
   }
 
-  uint64_t PlaceMapped(uint64_t file, uint64_t table) {
+  uint64_t PlaceMapped(uint64_t file) {
     const ObjectView view = snapshot_.Get("file", file);
-    FileKey key = KeyOf(view);
-    if (const auto open = open_.find({table, key}); open != open_.end()) return Place(open->second);
-    const auto [found, added] = mapped_.try_emplace(std::move(key), files_.size() + 1);
+    const auto [found, added] = mapped_.try_emplace(KeyOf(view), files_.size() + 1);
     if (added) {
       ObjectBuilder builder(view);
       builder.SetNumber("flags", view.Number("flags") & (O_ACCMODE | kLargeFile))

@@ -4,10 +4,11 @@
 //
 // A mapping keeps the description it was made from, but nobody can tell which that is: its position
 // and most of its flags mean nothing to memory, /proc does not show it, and an overlay file system
-// puts another one behind it. So images of every engine say the same by a rule: a mapping refers to
-// the first descriptor of its task that has the same file open in the same access mode; without
-// one, to a description at position 0 and without other flags that is shared by all who map the
-// file so.
+// puts another one behind it. So images of every engine say the same by a rule. A shared mapping,
+// or one of a memfd, refers to the first descriptor of its task that has the same file open in the
+// same access mode, so that whoever edits the path of the one edits that of the other. Without such
+// a descriptor, and for private mappings and programs, there is a description at position 0 and
+// without other flags, which all who map the file so have in common.
 
 #ifndef CRFS_ENGINE_MAPPED_FILES_H_
 #define CRFS_ENGINE_MAPPED_FILES_H_

@@ -12,6 +12,8 @@
 namespace crfs {
 namespace {
 
+constexpr uint64_t kReadPrivate = 1, kReadShared = 9;
+
 // One task with one table of descriptors and one address space; each Add returns the id.
 class MappedFiles : public testing::Test {
  protected:
@@ -37,12 +39,13 @@ class MappedFiles : public testing::Test {
     return file;
   }
 
-  uint64_t Map(uint64_t file, uint64_t mm = 1) {
+  uint64_t Map(uint64_t file, uint64_t mm = 1, uint64_t prot = kReadShared) {
     page_ += 4096;
     return Add(ObjectBuilder(*FindType("vma"))
                    .SetNumber("mm", mm)
                    .SetNumber("start", page_)
                    .SetNumber("end", page_ + 4096)
+                   .SetNumber("prot", prot)
                    .SetNumber("file", file));
   }
 
@@ -101,6 +104,20 @@ TEST_F(MappedFiles, AreTheFirstDescriptorsOfTheTask) {
   EXPECT_EQ(snapshot_.Get("file", 1).Number("flags"), static_cast<uint64_t>(O_RDWR | O_APPEND));
   EXPECT_EQ(snapshot_.Get("file", 1).Number("pos"), 101U);
   EXPECT_EQ(snapshot_.Get("file", 2).Number("pos"), 0U);
+}
+
+// Or else who lets a program read another file would have it run that, too.
+TEST_F(MappedFiles, AreNoDescriptorsWherePrivate) {
+  const uint64_t file = Add(File("/lib/libc.so", O_RDONLY, 1));
+  SetProgram(file);
+  const uint64_t text = Map(file, 1, kReadPrivate), fd = Open(file);
+  Unify();
+  ASSERT_EQ(Count(), 2U);
+  EXPECT_EQ(snapshot_.Get("mm", 1).Number("exe"), 1U);
+  EXPECT_EQ(FileOfVma(text), 1U);
+  EXPECT_EQ(FileOfFd(fd), 2U);
+  EXPECT_EQ(snapshot_.Get("file", 1).Number("pos"), 0U);
+  EXPECT_EQ(snapshot_.Get("file", 2).Number("pos"), 101U);
 }
 
 TEST_F(MappedFiles, AreNotTheDescriptorsOfOtherTasks) {
