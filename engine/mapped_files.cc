@@ -25,8 +25,8 @@ constexpr uint64_t kSharedBit = 8;  // of vma.prot
 // What makes a file the same, and the way it is open.
 using FileKey = std::tuple<std::string, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t>;
 
-// The path and what is compared at a restart; an overlay shows two devices and inodes of one file
-// (before Linux 6.8). A path says nothing of the deleted and of those that never had one.
+// The path and what is compared at a restart. A path says nothing of the deleted and of those that
+// never had one.
 FileKey KeyOf(const ObjectView& file) {
   const bool by_path = file.Number("kind") == CRFS_file_kind_regular && file.Number("deleted") == 0;
   return {std::string(file.Bytes("path")),
@@ -64,7 +64,7 @@ class Unifier {
     const uint64_t mm = task.Number("mm"), table = task.Number("fd"), fs = task.Number("fs");
     const auto place = [this](uint64_t file) { return Place(file); };
     if (mm != 0 && spaces_.insert(mm).second) {
-      Refer("mm", mm, "exe", [this](uint64_t file) { return PlaceMapped(file); });
+      Refer("mm", mm, "exe", [&](uint64_t file) { return PlaceMapped(MappedInstead(mm, file)); });
       for (const uint64_t vma : vmas_[mm - 1]) VisitMapping(vma, table);
     }
     if (table != 0 && tables_.insert(table).second) {
@@ -74,6 +74,17 @@ class Unifier {
       Refer("fs", fs, "cwd", place);
       Refer("fs", fs, "root", place);
     }
+  }
+
+  // The program's file as its mappings have it: an overlay shows two devices and inodes of one file
+  // (before Linux 6.8), and those of /proc/PID/maps count.
+  uint64_t MappedInstead(uint64_t mm, uint64_t program) const {
+    const FileKey key = KeyOf(snapshot_.Get("file", program));
+    for (const uint64_t vma : vmas_[mm - 1]) {
+      const uint64_t file = snapshot_.Get("vma", vma).Number("file");
+      if (file != 0 && KeyOf(snapshot_.Get("file", file)) == key) return file;
+    }
+    return program;
   }
 
   void VisitMapping(uint64_t id, uint64_t table) {

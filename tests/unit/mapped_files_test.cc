@@ -80,7 +80,7 @@ TEST_F(MappedFiles, AreOneWithTheProgram) {
   EXPECT_EQ(FileOfVma(text), 1U);
   EXPECT_EQ(FileOfVma(library), 2U);
   ASSERT_EQ(Count(), 2U);
-  EXPECT_EQ(snapshot_.Get("file", 1).Number("inode"), 7U);
+  EXPECT_EQ(snapshot_.Get("file", 1).Number("inode"), 8U);
   EXPECT_EQ(snapshot_.Get("file", 2).Number("flags"), kLargeFile);
   EXPECT_EQ(snapshot_.Get("file", 2).Number("pos"), 0U);
 }
