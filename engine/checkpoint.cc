@@ -18,10 +18,12 @@
 #include "absl/time/time.h"
 #include "engine/frozen_tasks.h"
 #include "engine/machine_rows.h"
+#include "engine/mapped_files.h"
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
 #include "engine/proc_rows.h"
 #include "engine/ptrace_tracer.h"
+#include "engine/same_credentials.h"
 #include "engine/task_walk.h"
 #include "engine/unsupported.h"
 #include "index/image_reader.h"
@@ -101,7 +103,8 @@ class Checkpoint {
     if (!tasks.ok()) return tasks.status();
     result_.tasks = *std::move(tasks);
     if (absl::Status status = frozen_->Capture(snapshot_); !status.ok()) return status;
-    for (const auto& fill : {AddNamespaces, FillTaskRows, FillFileRows, FillPipes}) {
+    for (const auto& fill : {UnifyMappedFiles, UnifyCredentials, AddNamespaces, FillTaskRows,
+                             FillFileRows, FillPipes}) {
       if (absl::Status status = fill(snapshot_); !status.ok()) return status;
     }
     absl::StatusOr<std::vector<std::string>> unsupported = FindUnsupported(snapshot_);

@@ -3,7 +3,6 @@
 #include "engine/pipes.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/proc_file.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -24,24 +24,13 @@ struct PipeContents {
 
 absl::Status Failed(const Holder& holder, absl::string_view what) {
   return absl::ErrnoToStatus(
-      errno, absl::StrCat("task ", holder.pid, ", descriptor ", holder.fd, ": ", what));
-}
-
-// A descriptor of this process for what another one has open.
-absl::StatusOr<UniqueFd> CopyDescriptor(const Holder& holder) {
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, holder.pid, 0)));
-  if (!process.valid()) return Failed(holder, "its process cannot be opened");
-  UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), holder.fd, 0)));
-  if (!copy.valid()) return Failed(holder, "cannot be copied");
-  return copy;
+      errno, absl::StrCat("thread ", holder.tid, ", descriptor ", holder.fd, ": ", what));
 }
 
 // A read end of the same pipe, which does not block. Opening anew does not touch the flags
 // of the one that the task has.
 absl::StatusOr<UniqueFd> OpenReadEnd(const Holder& holder) {
-  const absl::StatusOr<UniqueFd> copy = CopyDescriptor(holder);
-  if (!copy.ok()) return copy.status();
-  const std::string path = absl::StrCat("/proc/self/fd/", copy->get());
+  const std::string path = ProcPath(holder.tid, absl::StrCat("fd/", holder.fd));
   UniqueFd end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!end.valid()) return Failed(holder, "the pipe cannot be opened to read");
   return end;
@@ -101,14 +90,14 @@ absl::Status FillPipes(Snapshot& snapshot) {
   snapshot.ForEach("file", [&](const ObjectView& file) {
     const uint64_t pipe = file.Number("pipe");
     const Holder& holder = holders[file.id() - 1];
-    if (pipe == 0 || holder.pid == 0 || (file.Number("flags") & O_PATH)) return;
+    if (pipe == 0 || holder.tid == 0 || (file.Number("flags") & O_PATH)) return;
     uses[pipe - 1].holder = holder;
     // Only what is written while O_DIRECT is set is a packet (pipe(2)).
     uses[pipe - 1].packets |= (file.Number("flags") & O_DIRECT) != 0;
   });
   for (uint64_t id = 1; id <= snapshot.Count(type); ++id) {
     const PipeUse& use = uses[id - 1];
-    if (use.holder.pid == 0) continue;  // only a path to a fifo: nothing flows
+    if (use.holder.tid == 0) continue;  // only a path to a fifo: nothing flows
     const absl::StatusOr<PipeContents> contents =
         ReadPipe(use.holder, snapshot.Get(type, id).Number("capacity"), use.packets);
     if (!contents.ok()) return contents.status();

@@ -60,8 +60,13 @@ std::vector<std::string> LinksToFiles(const Snapshot& snapshot) {
     if (file != 0 && links[file - 1].empty()) links[file - 1] = std::move(link);
   };
   std::vector<pid_t> mm_users(snapshot.Count(*FindType("mm")));
-  snapshot.ForEach("task", [&](const ObjectView& task) {
-    const pid_t pid = static_cast<pid_t>(task.Number("pid"));
+  uint64_t last_task = 0;
+  // Of each task its first living thread: of one that has ended nothing is seen.
+  snapshot.ForEach("thread", [&](const ObjectView& thread) {
+    if (thread.Number("state") == CRFS_state_zombie || thread.Number("task") == last_task) return;
+    last_task = thread.Number("task");
+    const ObjectView task = snapshot.Get("task", last_task);
+    const pid_t pid = static_cast<pid_t>(thread.Number("tid"));
     if (const uint64_t fs = task.Number("fs"); fs != 0) {
       note(snapshot.Get("fs", fs).Number("cwd"), ProcPath(pid, "cwd"));
       note(snapshot.Get("fs", fs).Number("root"), ProcPath(pid, "root"));
@@ -89,11 +94,11 @@ absl::Status FillFileRows(Snapshot& snapshot) {
   for (uint64_t id = 1; id <= snapshot.Count(type); ++id) {
     const Holder& holder = holders[id - 1];
     ObjectBuilder file(snapshot.Get(type, id));
-    if (holder.pid == 0) {
+    if (holder.tid == 0) {
       file.SetNumber("mnt_id", MountOf(links[id - 1]));
     } else {
       const absl::StatusOr<std::string> fdinfo =
-          ReadProcFile(ProcPath(holder.pid, absl::StrCat("fdinfo/", holder.fd)));
+          ReadProcFile(ProcPath(holder.tid, absl::StrCat("fdinfo/", holder.fd)));
       if (!fdinfo.ok()) return fdinfo.status();
       file.SetNumber("mnt_id", MountInFdinfo(*fdinfo));
       if (NeedsFdinfo(snapshot.Get(type, id).Number("kind"))) {

@@ -58,8 +58,8 @@ bool IsPopulated(const TracedThread& thread, uint64_t page) {
 
 class Interview {
  public:
-  Interview(TracedThread& thread, uint64_t instruction)
-      : thread_(thread), calls_(thread, instruction) {}
+  Interview(TracedThread& thread, uint64_t instruction, bool sleeps_with_other_mask)
+      : thread_(thread), calls_(thread, instruction, sleeps_with_other_mask) {}
 
   absl::StatusOr<Answers> Hold(bool whole_task) {
     const uint64_t locked = whole_task ? Locked(thread_) : 0;
@@ -206,8 +206,9 @@ class Interview {
 
 }  // namespace
 
-absl::StatusOr<Answers> AskThread(TracedThread& thread, uint64_t instruction, bool whole_task) {
-  return Interview(thread, instruction).Hold(whole_task);
+absl::StatusOr<Answers> AskThread(TracedThread& thread, uint64_t instruction,
+                                  bool sleeps_with_other_mask, bool whole_task) {
+  return Interview(thread, instruction, sleeps_with_other_mask).Hold(whole_task);
 }
 
 }  // namespace crfs

@@ -64,7 +64,8 @@ struct Answers {
 
 // The thread must be stopped, and stands so again. `whole_task`: also what it shares with all
 // threads of its task. `instruction` as of FindSyscallInstruction.
-absl::StatusOr<Answers> AskThread(TracedThread& thread, uint64_t instruction, bool whole_task);
+absl::StatusOr<Answers> AskThread(TracedThread& thread, uint64_t instruction,
+                                  bool sleeps_with_other_mask, bool whole_task);
 
 }  // namespace crfs
 

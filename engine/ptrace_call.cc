@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -37,7 +38,6 @@ struct RseqConfiguration {
   uint32_t pad;
 };
 
-constexpr uint64_t kRseqCsOffset = 8;  // struct rseq: cpu_id_start, cpu_id, rseq_cs
 constexpr size_t kSearchedMax = 4 << 20;
 
 // The offset of `syscall` in a mapping, or npos.
@@ -94,22 +94,14 @@ absl::Status ThreadCalls::Begin() {
   const absl::StatusOr<user_regs_struct> registers = thread_.Registers();
   if (!registers.ok()) return registers.status();
   registers_ = *registers;
-  long result = thread_.Ptrace(kGetSignalMask, sizeof(mask_), &mask_);
+  const long result = thread_.Ptrace(kGetSignalMask, sizeof(mask_), &mask_);
   if (result != 0) return thread_.Failed(result, "its blocked signals cannot be read");
-  // In a restartable sequence the kernel would take the strange instruction pointer for its end,
-  // and forget to abort it.
-  if (const RestartableSequence rseq = GetRestartableSequence(thread_); rseq.address != 0) {
-    critical_section_at_ = rseq.address + kRseqCsOffset;
-    result = thread_.Ptrace(PTRACE_PEEKDATA, critical_section_at_, &critical_section_);
-    if (result != 0) critical_section_ = 0;
-  }
+  KeepRestartableSequence();
   blocked_.emplace();
   // Whatever waits for it waits on: at its way through the kernel it would take signals.
-  const uint64_t all = ~uint64_t{0};
-  result = thread_.Ptrace(kSetSignalMask, sizeof(all), const_cast<uint64_t*>(&all));
-  if (result != 0) {
+  if (absl::Status status = SetMask(~uint64_t{0}); !status.ok()) {
     blocked_.reset();
-    return thread_.Failed(result, "its signals cannot be blocked");
+    return status;
   }
   const absl::StatusOr<long> page = Call(SYS_mmap, {0, kPageSize, PROT_READ | PROT_WRITE,
                                                     MAP_PRIVATE | MAP_ANONYMOUS, ~uint64_t{0}, 0});
@@ -163,14 +155,60 @@ absl::Status ThreadCalls::Read(uint64_t offset, std::span<char> buffer) const {
   return thread_.Failed(got < 0 ? -errno : -EIO, "the result of a call cannot be read");
 }
 
+// When it runs, the kernel notes there on which cpu; and in a restartable sequence it would take
+// the strange instruction pointer for its end, and forget to abort it.
+void ThreadCalls::KeepRestartableSequence() {
+  const RestartableSequence rseq = GetRestartableSequence(thread_);
+  if (rseq.address == 0) return;
+  std::string bytes(rseq.length, '\0');
+  const iovec local = {bytes.data(), bytes.size()};
+  const iovec remote = {reinterpret_cast<void*>(rseq.address), bytes.size()};
+  const ssize_t got = ::process_vm_readv(thread_.tid(), &local, 1, &remote, 1, 0);
+  if (got != static_cast<ssize_t>(bytes.size())) return;
+  rseq_address_ = rseq.address;
+  rseq_ = std::move(bytes);
+}
+
+void ThreadCalls::RestoreRestartableSequence() const {
+  if (rseq_address_ == 0) return;
+  const iovec local = {const_cast<char*>(rseq_.data()), rseq_.size()};
+  const iovec remote = {reinterpret_cast<void*>(rseq_address_), rseq_.size()};
+  (void)::process_vm_writev(thread_.tid(), &local, 1, &remote, 1, 0);
+}
+
+absl::Status ThreadCalls::SetMask(uint64_t mask) const {
+  const long result = thread_.Ptrace(kSetSignalMask, sizeof(mask), &mask);
+  if (result == 0) return absl::OkStatus();
+  return thread_.Failed(result, "its blocked signals cannot be set");
+}
+
+// The registers of an interrupted call mean something to the kernel only on its way out of a stop
+// of Interrupt; at the exit of a call the thread would see them as they are.
 absl::Status ThreadCalls::Restore() {
   if (absl::Status status = thread_.SetRegisters(registers_); !status.ok()) return status;
-  if (critical_section_ != 0) {
-    thread_.Ptrace(PTRACE_POKEDATA, critical_section_at_,
-                   reinterpret_cast<void*>(critical_section_));
-  }
-  const long result = thread_.Ptrace(kSetSignalMask, sizeof(mask_), &mask_);
-  return result == 0 ? absl::OkStatus() : thread_.Failed(result, "its signals stay blocked");
+  RestoreRestartableSequence();
+  if (absl::Status status = SetMask(mask_); !status.ok()) return status;
+  return ran_ ? thread_.ReturnToStop() : absl::OkStatus();
+}
+
+// At its entry into the call nothing is looked at but the call; there the thread has its own mask
+// again.
+absl::Status ThreadCalls::SleepAgain() {
+  constexpr uint64_t kInstructionLength = 2;
+  user_regs_struct registers = registers_;
+  registers.rip -= kInstructionLength;
+  registers.rax = registers_.orig_rax;
+  registers.orig_rax = ~uint64_t{0};
+  if (absl::Status status = thread_.SetRegisters(registers); !status.ok()) return status;
+  if (absl::Status status = thread_.RunToSystemCall(); !status.ok()) return status;
+  RestoreRestartableSequence();
+  if (absl::Status status = SetMask(mask_); !status.ok()) return status;
+  if (absl::Status status = thread_.ReturnToStop(); !status.ok()) return status;
+  const absl::StatusOr<user_regs_struct> after = thread_.Registers();
+  if (!after.ok()) return after.status();
+  // Its interruption by this says the same as the first one; else it has not slept.
+  const bool slept = static_cast<long>(after->rax) == -EINTR || after->rax == registers_.rax;
+  return slept ? thread_.SetRegisters(registers_) : absl::OkStatus();
 }
 
 absl::Status ThreadCalls::End() {
@@ -178,10 +216,8 @@ absl::Status ThreadCalls::End() {
   absl::Status status;
   if (page_ != 0) status = Call(SYS_munmap, {page_, kPageSize}).status();
   page_ = 0;
-  status.Update(Restore());
-  // The registers of an interrupted call mean something to the kernel only on its way out of
-  // such a stop; at the exit of a call the thread would see them as they are.
-  if (ran_) status.Update(thread_.ReturnToStop());
+  const bool sleeps = sleeps_with_other_mask_ && static_cast<long>(registers_.orig_rax) >= 0;
+  status.Update(sleeps && ran_ ? SleepAgain() : Restore());
   blocked_.reset();
   return status;
 }

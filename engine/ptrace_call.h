@@ -46,9 +46,13 @@ absl::Status PrepareCall(TracedThread& thread, user_regs_struct registers, uint6
 // as long as this lives.
 class ThreadCalls {
  public:
-  // The thread stands as Interrupt leaves it, and must outlive this.
-  explicit ThreadCalls(TracedThread& thread, uint64_t instruction)
-      : thread_(thread), instruction_(instruction) {}
+  // The thread stands as Interrupt leaves it, and must outlive this. `sleeps_with_other_mask`: in a
+  // call that has set other blocked signals for as long as it lasts (SleepsWithOtherMask). Only the
+  // kernel can set both masks, so the thread enters that call again in the end.
+  ThreadCalls(TracedThread& thread, uint64_t instruction, bool sleeps_with_other_mask = false)
+      : thread_(thread),
+        instruction_(instruction),
+        sleeps_with_other_mask_(sleeps_with_other_mask) {}
   ThreadCalls(const ThreadCalls&) = delete;
   ThreadCalls& operator=(const ThreadCalls&) = delete;
   ~ThreadCalls() { (void)End(); }
@@ -74,16 +78,21 @@ class ThreadCalls {
   }
 
  private:
+  void KeepRestartableSequence();
+  void RestoreRestartableSequence() const;
+  absl::Status SetMask(uint64_t mask) const;
   absl::Status Restore();
+  absl::Status SleepAgain();
 
   TracedThread& thread_;
   const uint64_t instruction_;
+  const bool sleeps_with_other_mask_;
   std::optional<BlockedSignals> blocked_;  // while the window is open
   bool ran_ = false;                       // stands at the exit of a call
   user_regs_struct registers_ = {};
   uint64_t mask_ = 0;
-  uint64_t critical_section_at_ = 0;  // rseq(2): where its field rseq_cs is
-  uint64_t critical_section_ = 0;
+  uint64_t rseq_address_ = 0;  // rseq(2); 0: none
+  std::string rseq_;           // what stands there
   uint64_t page_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,9 +34,10 @@ struct TaskReading {
   UniqueFd mem;
   std::vector<ThreadReading> threads;  // as StoppedTask::threads
   std::vector<ThreadAnswers> answers;  // likewise
-  Answers whole;                       // of its first thread
+  Answers whole;                       // of the one that stands for all
   std::vector<PendingSignal> pending;
-  size_t first = 0;  // which of the threads is the first one
+  size_t first = 0;  // StoppedTask::representative
+  pid_t tid = 0;     // its
 };
 
 class Capturer {
@@ -66,13 +68,14 @@ class Capturer {
 
   absl::StatusOr<TaskReading> Read(StoppedTask& task) {
     TaskReading reading;
-    const std::string path = ProcPath(task.pid, "mem");
+    reading.first = task.representative();
+    reading.tid = task.threads[reading.first].trace.tid();
+    const std::string path = ProcPath(reading.tid, "mem");
     reading.mem.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!reading.mem.valid()) {
       return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be opened"));
     }
     for (size_t i = 0; i < task.threads.size(); ++i) {
-      if (task.threads[i].trace.tid() == task.pid) reading.first = i;
       absl::StatusOr<ThreadReading> thread = ReadStoppedThread(task.threads[i], reading.mem.get());
       if (!thread.ok()) return thread.status();
       reading.threads.push_back(*std::move(thread));
@@ -82,7 +85,7 @@ class Capturer {
                     reading.threads[reading.first].status.Hex("ShdPnd"));
     if (!pending.ok()) return pending.status();
     reading.pending = *std::move(pending);
-    const absl::StatusOr<uint64_t> instruction = FindSyscallInstruction(task.pid);
+    const absl::StatusOr<uint64_t> instruction = FindSyscallInstruction(reading.tid);
     if (!instruction.ok()) return instruction.status();
     for (size_t i = 0; i < task.threads.size(); ++i) {
       const absl::StatusOr<Answers> answers =
@@ -110,7 +113,7 @@ class Capturer {
           absl::StrCat(name, " runs under seccomp, which only a privileged process can suspend, ",
                        "to ask it: run crfs as root, or start it without the filter"));
     }
-    return AskThread(thread, instruction, whole_task);
+    return AskThread(thread, instruction, reading.restore_sigmask, whole_task);
   }
 
   // ---- what tasks may share -------------------------------------------------------------------
@@ -158,7 +161,8 @@ class Capturer {
     return snapshot_.Add(fs);
   }
 
-  absl::Status FillReferences(pid_t pid, const TaskReading& reading, ObjectBuilder& task) {
+  absl::Status FillReferences(const TaskReading& reading, ObjectBuilder& task) {
+    const pid_t pid = reading.tid;
     const ProcStatus& status = reading.threads[reading.first].status;
     const absl::StatusOr<uint64_t> mm = FindOrAdd(tables_.mm, pid, [&] {
       mm_users_.push_back(pid);
@@ -183,10 +187,11 @@ class Capturer {
 
   // Threads of one task may have split what the format keeps for the task as a whole.
   bool IsSplit(const StoppedTask& task) const {
+    const pid_t first = task.threads[task.representative()].trace.tid();
     for (const StoppedThread& thread : task.threads) {
       const pid_t tid = thread.trace.tid();
       for (const KcmpTable* table : {&tables_.fdtable, &tables_.fs}) {
-        const absl::StatusOr<uint64_t> own = table->Find(tid), whole = table->Find(task.pid);
+        const absl::StatusOr<uint64_t> own = table->Find(tid), whole = table->Find(first);
         if (!own.ok() || !whole.ok() || *own != *whole) return true;
       }
     }
@@ -195,28 +200,13 @@ class Capturer {
 
   // ---- objects --------------------------------------------------------------------------------
 
-  // Which threads share one credential object no interface tells; within one task the same values
-  // count as one.
-  absl::StatusOr<uint64_t> AddCredentials(const ProcStatus& status, uint32_t securebits,
-                                          std::map<std::string, uint64_t>& known) {
-    const ObjectBuilder cred = DescribeCredentials(status, securebits);
-    const absl::StatusOr<std::string> body = cred.Build();
-    if (!body.ok()) return body.status();
-    const auto [found, added] = known.try_emplace(*body, 0);
-    if (!added) return found->second;
-    const absl::StatusOr<uint64_t> id = snapshot_.Add(cred);
-    if (id.ok()) found->second = *id;
-    return id;
-  }
-
   absl::Status AddTask(StoppedTask& stopped) {
     const absl::StatusOr<TaskReading> reading = Read(stopped);
     if (!reading.ok()) return reading.status();
-    const ProcStatus& status = reading->threads[reading->first].status;
     ObjectBuilder task(*FindType("task"));
-    absl::Status result = FillReferences(stopped.pid, *reading, task);
+    absl::Status result = FillReferences(*reading, task);
     if (!result.ok()) return result;
-    result = FillTask(stopped, status, reading->whole.task, reading->mem.get(), task);
+    result = FillTask(stopped, reading->whole.task, reading->mem.get(), task);
     if (!result.ok()) return result;
     const absl::StatusOr<uint64_t> id = snapshot_.Add(task);
     if (!id.ok()) return id.status();
@@ -232,59 +222,75 @@ class Capturer {
   }
 
   absl::Status AddThreads(const StoppedTask& stopped, const TaskReading& reading, uint64_t task) {
-    std::map<pid_t, size_t> all;  // workers are after the others
+    std::map<pid_t, std::optional<size_t>> all;  // which of `threads`; none: a worker, or dead
     for (size_t i = 0; i < stopped.threads.size(); ++i) all[stopped.threads[i].trace.tid()] = i;
-    for (const pid_t worker : stopped.workers) all[worker] = stopped.threads.size();
-    std::map<std::string, uint64_t> creds;
+    for (const pid_t worker : stopped.workers) all.emplace(worker, std::nullopt);
+    all.emplace(stopped.pid, std::nullopt);
     for (const auto& [tid, i] : all) {
-      const bool worker = i == stopped.threads.size();
-      ObjectBuilder object(*FindType("thread"));
-      absl::StatusOr<ProcStatus> seen;
-      if (worker) seen = ReadThreadStatus(stopped.pid, tid);
-      if (worker && !seen.ok()) continue;  // it has ended
-      const ProcStatus& status = worker ? *seen : reading.threads[i].status;
-      const absl::StatusOr<uint64_t> cred =
-          AddCredentials(status, worker ? 0 : reading.answers[i].securebits, creds);
-      if (!cred.ok()) return cred.status();
-      object.SetNumber("task", task).SetNumber("cred", *cred);
-      absl::Status result = FillVisibleRows(stopped.pid, tid, status, object);
-      if (!result.ok()) return result;
-      if (worker) {
-        object.SetNumber("state", CRFS_state_running)
-            .SetNumber("blockers", Blocker(CRFS_blockers_io_uring));
+      absl::Status status;
+      if (i.has_value()) {
+        status = AddThread(stopped.threads[*i], reading, *i, task);
+      } else if (tid == stopped.pid) {
+        status = AddDead(tid, task);
       } else {
-        result = FillStoppedRows(stopped.threads[i], reading.threads[i], reading.answers[i],
-                                 reading.mem.get(), object);
-        if (!result.ok()) return result;
+        status = AddWorker(stopped.pid, tid, task);
       }
-      const absl::StatusOr<uint64_t> id = snapshot_.Add(object);
-      if (!id.ok()) return id.status();
-      if (worker) continue;
-      result = AddPending(snapshot_, "thread_signal", *id, reading.threads[i].pending);
-      if (!result.ok()) return result;
+      if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
-  absl::Status AddZombie(const StoppedTask& zombie) {
-    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(zombie.pid, zombie.pid);
-    if (!status.ok()) return status.status();
-    ObjectBuilder task(*FindType("task"));
-    absl::Status result = FillTask(zombie, *status, {}, -1, task);
+  // What is seen of any thread from outside.
+  absl::Status Describe(pid_t pid, pid_t tid, const ProcStatus& status, uint32_t securebits,
+                        uint64_t task, ObjectBuilder& thread) {
+    const absl::StatusOr<uint64_t> cred = snapshot_.Add(DescribeCredentials(status, securebits));
+    if (!cred.ok()) return cred.status();
+    thread.SetNumber("task", task).SetNumber("cred", *cred);
+    return FillVisibleRows(pid, tid, status, thread);
+  }
+
+  absl::Status AddThread(const StoppedThread& stopped, const TaskReading& reading, size_t i,
+                         uint64_t task) {
+    const ThreadReading& own = reading.threads[i];
+    ObjectBuilder thread(*FindType("thread"));
+    absl::Status result = Describe(stopped.trace.pid(), stopped.trace.tid(), own.status,
+                                   reading.answers[i].securebits, task, thread);
     if (!result.ok()) return result;
+    result = FillStoppedRows(stopped, own, reading.answers[i], reading.mem.get(), thread);
+    if (!result.ok()) return result;
+    const absl::StatusOr<uint64_t> id = snapshot_.Add(thread);
+    if (!id.ok()) return id.status();
+    return AddPending(snapshot_, "thread_signal", *id, own.pending);
+  }
+
+  absl::Status AddWorker(pid_t pid, pid_t tid, uint64_t task) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, tid);
+    if (!status.ok()) return absl::OkStatus();  // it has ended
+    ObjectBuilder thread(*FindType("thread"));
+    absl::Status result = Describe(pid, tid, *status, 0, task, thread);
+    if (!result.ok()) return result;
+    thread.SetNumber("state", CRFS_state_running)
+        .SetNumber("blockers", Blocker(CRFS_blockers_io_uring));
+    return snapshot_.Add(thread).status();
+  }
+
+  // The first thread of a task that is a zombie, or whose other threads live on.
+  absl::Status AddDead(pid_t pid, uint64_t task) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, pid);
+    if (!status.ok()) return status.status();
+    ObjectBuilder thread(*FindType("thread"));
+    absl::Status result = Describe(pid, pid, *status, 0, task, thread);
+    if (!result.ok()) return result;
+    thread.SetNumber("state", CRFS_state_zombie).SetNumber("exit_code", ExitCode(pid));
+    return snapshot_.Add(thread).status();
+  }
+
+  absl::Status AddZombie(const StoppedTask& zombie) {
+    ObjectBuilder task(*FindType("task"));
+    if (absl::Status status = FillTask(zombie, {}, -1, task); !status.ok()) return status;
     const absl::StatusOr<uint64_t> id = snapshot_.Add(task);
     if (!id.ok()) return id.status();
-    std::map<std::string, uint64_t> creds;
-    const absl::StatusOr<uint64_t> cred = AddCredentials(*status, 0, creds);
-    if (!cred.ok()) return cred.status();
-    ObjectBuilder thread(*FindType("thread"));
-    thread.SetNumber("task", *id)
-        .SetNumber("cred", *cred)
-        .SetNumber("state", CRFS_state_zombie)
-        .SetNumber("exit_code", ExitCode(zombie.pid));
-    result = FillVisibleRows(zombie.pid, zombie.pid, *status, thread);
-    if (!result.ok()) return result;
-    return snapshot_.Add(thread).status();
+    return AddDead(zombie.pid, *id);
   }
 
   Snapshot& snapshot_;

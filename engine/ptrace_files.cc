@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/mapped_files.h"
 #include "engine/proc_file.h"
 
 namespace crfs {
@@ -68,6 +69,11 @@ absl::StatusOr<const std::vector<FileTable::OpenDescriptor>*> FileTable::Descrip
 absl::StatusOr<UniqueFd> FileTable::Copy(pid_t pid, int fd) {
   if (process_pid_ != pid) {
     process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    // Of a thread that is not the first of its task.
+    constexpr int kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+    if (!process_.valid()) {
+      process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, kPidfdThread)));
+    }
     process_pid_ = pid;
   }
   UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process_.get(), fd, 0)));
@@ -161,65 +167,48 @@ absl::StatusOr<uint64_t> FileTable::FindShmem(const DescribedFile& file, const s
   return id;
 }
 
-const FileTable::OpenDescriptor* FileTable::FindOpen(pid_t pid, const DescribedFile& file) {
-  const auto open = open_.find(pid);
-  if (open == open_.end()) return nullptr;
-  for (const OpenDescriptor& descriptor : open->second) {
+std::string FileTable::LinkTo(pid_t pid, const DescribedFile& file, const std::string& mapped) {
+  for (const OpenDescriptor& descriptor : open_[pid]) {
     const DescribedFile& other = descriptor.file;
-    if (other.inode == file.inode && other.dev == file.dev && other.link == file.link &&
-        (other.flags & O_PATH) == 0 && (other.flags & O_ACCMODE) == (file.flags & O_ACCMODE)) {
-      return &descriptor;
+    if (other.inode == file.inode && other.dev == file.dev && (other.flags & O_PATH) == 0) {
+      return ProcPath(pid, absl::StrCat("fd/", descriptor.fd));
     }
   }
-  return nullptr;
+  return mapped;
 }
 
 absl::StatusOr<FileTable::MappedIds> FileTable::Mapped(pid_t pid, const Mapping& mapping) {
+  const std::string link =
+      ProcPath(pid, absl::StrFormat("map_files/%x-%x", mapping.start, mapping.end));
+  const bool writes = IsOpenToWrite(link);
   const auto [found, added] =
-      mapped_.try_emplace({mapping.dev, mapping.inode, mapping.name, mapping.start});
+      mapped_.try_emplace({mapping.dev, mapping.inode, mapping.name, writes});
   if (!added) return found->second;
-  if (const auto open = Descriptors(pid); !open.ok()) return open.status();
-  const absl::StatusOr<DescribedFile> file =
-      inodes_.Mapping(pid, mapping.start, mapping.end, mapping.dev, mapping.inode, mapping.name);
+  absl::StatusOr<DescribedFile> file =
+      inodes_.Mapping(pid, link, mapping.dev, mapping.inode, mapping.name);
   if (!file.ok()) return file.status();
+  file->flags |= writes ? O_RDWR : O_RDONLY;
   MappedIds& ids = found->second;
   ids.kind = file->kind;
-  const OpenDescriptor* open = FindOpen(pid, *file);
   if (file->kind == CRFS_file_kind_shmem) {
-    const std::string link =
-        open != nullptr
-            ? ProcPath(pid, absl::StrCat("fd/", open->fd))
-            : ProcPath(pid, absl::StrFormat("map_files/%x-%x", mapping.start, mapping.end));
-    const absl::StatusOr<uint64_t> id = FindShmem(*file, link);
+    if (const auto open = Descriptors(pid); !open.ok()) return open.status();
+    const absl::StatusOr<uint64_t> id = FindShmem(*file, LinkTo(pid, *file, link));
     if (!id.ok()) return id.status();
     ids.shmem = *id;
     if (!absl::StartsWith(file->link, "/memfd:")) return ids;
   }
-  const absl::StatusOr<uint64_t> id =
-      open != nullptr ? Descriptor(pid, *open) : Add(*file, 0, ids.shmem, 0, 0);
+  const absl::StatusOr<uint64_t> id = Add(*file, 0, ids.shmem, 0, 0);
   if (!id.ok()) return id.status();
   ids.file = *id;
   return ids;
 }
 
-absl::StatusOr<uint64_t> FileTable::Program(pid_t pid, const Mapping& mapping) {
+absl::StatusOr<uint64_t> FileTable::Program(pid_t pid) {
   absl::StatusOr<DescribedFile> file = inodes_.Link(pid, "exe");
   if (absl::IsNotFound(file.status())) return 0;  // a task without a program
   if (!file.ok()) return file.status();
-  if (mapping.start != 0) {
-    file->dev = mapping.dev;
-    file->inode = mapping.inode;
-  }
-  const auto [found, added] =
-      mapped_.try_emplace({file->dev, file->inode, file->link, mapping.start});
-  if (!added) return found->second.file;
-  constexpr uint32_t kLargeFile = 0100000;  // as the kernel opens programs
-  file->flags = kLargeFile;
-  const absl::StatusOr<uint64_t> id = Add(*file, 0, 0, 0, 0);
-  if (!id.ok()) return id;
-  found->second.file = *id;
-  found->second.kind = file->kind;
-  return id;
+  file->flags = kLargeFile;  // as the kernel opens programs
+  return Add(*file, 0, 0, 0, 0);
 }
 
 absl::StatusOr<uint64_t> FileTable::Path(pid_t pid, absl::string_view name) {

@@ -2,11 +2,8 @@
 //
 // The objects file, pipe and shmem of a checkpoint, each once.
 //
-// Whether two descriptors are one open file description is told by kcmp(2). Of mappings nothing
-// tells it: those of one file in one address space count as one description, as they are when the
-// program loader or one mmap(2) made them, and so do those of two spaces at the same addresses
-// (fork(2) keeps them, execve(2) does not). A description that the task still has a descriptor
-// for, of the same file and with the same access, is taken for the one that was mapped.
+// Whether two descriptors are one open file description is told by kcmp(2). What stands behind
+// mappings need not be known (engine/mapped_files.h).
 
 #ifndef CRFS_ENGINE_PTRACE_FILES_H_
 #define CRFS_ENGINE_PTRACE_FILES_H_
@@ -46,9 +43,9 @@ class FileTable {
   // `cwd` or `root`.
   absl::StatusOr<uint64_t> Path(pid_t pid, absl::string_view name);
 
-  // One file of one address space, as lines of /proc/PID/maps tell of it.
+  // A mapping of a file, as a line of /proc/PID/maps tells of it.
   struct Mapping {
-    uint64_t start, end;  // of the first mapping
+    uint64_t start, end;
     uint64_t dev, inode;
     std::string name;
   };
@@ -58,8 +55,8 @@ class FileTable {
     crfs_file_kind kind = CRFS_file_kind_other;
   };
   absl::StatusOr<MappedIds> Mapped(pid_t pid, const Mapping& mapping);
-  // The program's file, given its first mapping; with `start` 0 if it has none.
-  absl::StatusOr<uint64_t> Program(pid_t pid, const Mapping& mapping);
+  // The program's file; 0 if the task has none.
+  absl::StatusOr<uint64_t> Program(pid_t pid);
 
   // Fills what only all descriptors together tell: the numbers of ends of pipes.
   absl::Status Finish();
@@ -69,8 +66,8 @@ class FileTable {
   uint64_t shmem_count() const { return shmems_.size(); }
 
  private:
-  // The device, inode and name of a file, and where it is mapped.
-  using MappingKey = std::tuple<uint64_t, uint64_t, std::string, uint64_t>;
+  // The device, inode and name of a file, and whether it is open to write.
+  using MappingKey = std::tuple<uint64_t, uint64_t, std::string, bool>;
   using InodeKey = std::pair<uint64_t, uint64_t>;
   struct Pipe {
     uint64_t id;
@@ -82,7 +79,8 @@ class FileTable {
   absl::StatusOr<uint64_t> FindPipe(const DescribedFile& file, const UniqueFd& copy);
   absl::StatusOr<uint64_t> FindShmem(const DescribedFile& file, const std::string& link);
   absl::StatusOr<UniqueFd> Copy(pid_t pid, int fd);
-  const OpenDescriptor* FindOpen(pid_t pid, const DescribedFile& file);
+  // A link of /proc that leads to a mapped file: that of a descriptor needs no privilege.
+  std::string LinkTo(pid_t pid, const DescribedFile& file, const std::string& mapped);
 
   Snapshot& snapshot_;
   InodeReader inodes_;

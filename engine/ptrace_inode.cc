@@ -17,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/mapped_files.h"
 #include "engine/proc_file.h"
 #include "engine/proc_status.h"
 #include "index/unique_fd.h"
@@ -25,7 +26,6 @@ namespace crfs {
 namespace {
 
 constexpr absl::string_view kDeleted = " (deleted)";
-constexpr uint32_t kLargeFile = 0100000;  // O_LARGEFILE, which <fcntl.h> has as 0
 // Those that F_GETFL may show; the kernel has inner ones besides.
 constexpr uint32_t kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND |
                                 O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | kLargeFile |
@@ -91,6 +91,11 @@ absl::StatusOr<std::string> ReadLink(const std::string& path) {
   }
   text.resize(static_cast<size_t>(length));
   return text;
+}
+
+bool IsOpenToWrite(const std::string& link) {
+  struct stat mode = {};
+  return ::lstat(link.c_str(), &mode) == 0 && (mode.st_mode & S_IWUSR) != 0;
 }
 
 uint64_t DeviceNumber(uint64_t major, uint64_t minor) { return major << 32 | minor; }
@@ -255,18 +260,13 @@ absl::StatusOr<DescribedFile> InodeReader::Link(pid_t pid, absl::string_view nam
   return file;
 }
 
-absl::StatusOr<DescribedFile> InodeReader::Mapping(pid_t pid, uint64_t start, uint64_t end,
-                                                   uint64_t dev, uint64_t inode,
-                                                   absl::string_view name) {
-  const std::string link = ProcPath(pid, absl::StrFormat("map_files/%x-%x", start, end));
+absl::StatusOr<DescribedFile> InodeReader::Mapping(pid_t pid, const std::string& link, uint64_t dev,
+                                                   uint64_t inode, absl::string_view name) {
   DescribedFile file;
   file.link = std::string(name);
   file.dev = dev;
   file.inode = inode;
-  // The modes of the link itself are the access modes that the file was opened with.
-  struct stat mode = {};
-  const bool writes = ::lstat(link.c_str(), &mode) == 0 && (mode.st_mode & S_IWUSR) != 0;
-  file.flags = kLargeFile | (writes ? O_RDWR : O_RDONLY);
+  file.flags = kLargeFile;
   absl::Status status = Stat(pid, link, file);
   if (absl::IsPermissionDenied(status)) {
     status = Stat(pid, absl::StrCat(ProcPath(pid, "root"), name), file);

@@ -45,6 +45,9 @@ struct DescribedFile {
 // The text of a link; NOT_FOUND if it is gone.
 absl::StatusOr<std::string> ReadLink(const std::string& path);
 
+// Whether the file of a link in a folder map_files is open to write.
+bool IsOpenToWrite(const std::string& link);
+
 // A device as the rows have it.
 uint64_t DeviceNumber(uint64_t major, uint64_t minor);
 
@@ -56,10 +59,10 @@ class InodeReader {
   absl::StatusOr<DescribedFile> Descriptor(pid_t pid, int fd);
   // `exe`, `cwd` or `root`, as a bare path.
   absl::StatusOr<DescribedFile> Link(pid_t pid, absl::string_view name);
-  // A mapping whose line of /proc/PID/maps has this device, inode and name. Following its link
-  // takes CAP_CHECKPOINT_RESTORE; without it the file is looked for by its name, and of one that
-  // is not there little is known.
-  absl::StatusOr<DescribedFile> Mapping(pid_t pid, uint64_t start, uint64_t end, uint64_t dev,
+  // A mapping whose line of /proc/PID/maps has this device, inode and name. Following its link,
+  // /proc/PID/map_files/..., takes CAP_CHECKPOINT_RESTORE; without it the file is looked for by its
+  // name, and of one that is not there little is known.
+  absl::StatusOr<DescribedFile> Mapping(pid_t pid, const std::string& link, uint64_t dev,
                                         uint64_t inode, absl::string_view name);
 
  private:

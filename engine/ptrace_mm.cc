@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <map>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -60,9 +58,6 @@ class MmReader {
     absl::StatusOr<std::vector<ProcMapping>> mappings = ReadMappings(pid_);
     if (!mappings.ok()) return mappings.status();
     mappings_ = *std::move(mappings);
-    for (const ProcMapping& mapping : mappings_) {
-      if (mapping.has_file()) first_.try_emplace(KeyOf(mapping), &mapping);
-    }
     blockers_ = answers_.blockers;
     ObjectBuilder mm(*FindType("mm"));
     if (absl::Status status = FillMm(mm); !status.ok()) return status;
@@ -80,15 +75,6 @@ class MmReader {
   }
 
  private:
-  using Key = std::tuple<uint64_t, uint64_t, std::string>;
-  static Key KeyOf(const ProcMapping& mapping) {
-    return {mapping.dev, mapping.inode, mapping.name};
-  }
-
-  static FileTable::Mapping MappingOf(const ProcMapping& first) {
-    return {first.start, first.end, first.dev, first.inode, first.name};
-  }
-
   absl::Status FillMm(ObjectBuilder& mm) {
     const absl::StatusOr<ProcStat> stat = ProcStat::Read(pid_, pid_);
     if (!stat.ok()) return stat.status();
@@ -99,7 +85,7 @@ class MmReader {
     start_brk_ = stat->Number(47);
     const absl::StatusOr<std::string> auxv = ReadProcFile(ProcPath(pid_, "auxv"));
     if (!auxv.ok()) return auxv.status();
-    const absl::StatusOr<uint64_t> exe = FindProgram();
+    const absl::StatusOr<uint64_t> exe = files_.Program(pid_);
     if (!exe.ok()) return exe.status();
     const std::string filter = ReadProcFile(ProcPath(pid_, "coredump_filter")).value_or("0");
     uint32_t coredump_filter = 0;
@@ -119,17 +105,6 @@ class MmReader {
     return absl::OkStatus();
   }
 
-  // Its file is the one that its first mapping with the same name maps.
-  absl::StatusOr<uint64_t> FindProgram() {
-    const std::string name = ReadLink(ProcPath(pid_, "exe")).value_or("");
-    for (const ProcMapping& mapping : mappings_) {
-      if (mapping.has_file() && mapping.name == name) {
-        return files_.Program(pid_, MappingOf(mapping));
-      }
-    }
-    return files_.Program(pid_, {});
-  }
-
   crfs_vma_kind KindOf(const ProcMapping& mapping, const std::string& name) const {
     if (!name.empty() && !absl::StartsWith(mapping.name, "[anon")) {
       if (name == "[vdso]") return CRFS_vma_kind_vdso;
@@ -145,8 +120,8 @@ class MmReader {
     FileTable::MappedIds ids;
     crfs_vma_kind kind;
     if (mapping.has_file()) {
-      const absl::StatusOr<FileTable::MappedIds> mapped =
-          files_.Mapped(pid_, MappingOf(*first_[KeyOf(mapping)]));
+      const absl::StatusOr<FileTable::MappedIds> mapped = files_.Mapped(
+          pid_, {mapping.start, mapping.end, mapping.dev, mapping.inode, mapping.name});
       if (!mapped.ok()) return mapped.status();
       ids = *mapped;
       kind = ids.shmem != 0 ? CRFS_vma_kind_shmem : CRFS_vma_kind_file;
@@ -214,7 +189,6 @@ class MmReader {
   const pid_t pid_;
   const MmAnswers& answers_;
   std::vector<ProcMapping> mappings_;
-  std::map<Key, const ProcMapping*> first_;
   absl::flat_hash_set<uint64_t> policies_;
   uint64_t start_brk_ = 0;
   uint64_t start_stack_ = 0;

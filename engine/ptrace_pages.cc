@@ -38,6 +38,7 @@ constexpr uint64_t kPresentBit = uint64_t{1} << 63;
 constexpr uint64_t kSwapBit = uint64_t{1} << 62;
 constexpr uint64_t kFileBit = uint64_t{1} << 61;  // or shared memory
 constexpr uint64_t kExclusiveBit = uint64_t{1} << 56;
+constexpr uint64_t kFrameMask = (uint64_t{1} << 55) - 1;  // 0 for those without CAP_SYS_ADMIN
 
 void Append(std::vector<PageRange>& ranges, uint64_t start, uint64_t end) {
   if (!ranges.empty() && ranges.back().end == start) {
@@ -72,7 +73,9 @@ absl::StatusOr<PrivatePages> PrivatePages::Open(pid_t pid, Way way) {
   const std::string memory = ProcPath(pid, "mem");
   UniqueFd mem(::open(memory.c_str(), O_RDONLY | O_CLOEXEC));
   if (!mem.valid()) return absl::ErrnoToStatus(errno, absl::StrCat(memory, ": cannot be opened"));
-  return PrivatePages(std::move(pagemap), std::move(mem), way == Way::kAuto && HasPagemapScan());
+  UniqueFd flags(::open("/proc/kpageflags", O_RDONLY | O_CLOEXEC));
+  return PrivatePages(std::move(pagemap), std::move(mem), std::move(flags),
+                      way == Way::kAuto && HasPagemapScan());
 }
 
 absl::StatusOr<std::vector<PageRange>> PrivatePages::Find(uint64_t start, uint64_t end,
@@ -118,15 +121,23 @@ absl::StatusOr<std::vector<PageRange>> PrivatePages::Scan(uint64_t start, uint64
   return ranges;
 }
 
-// No entry tells the zero page from an ordinary one that fork(2) has left shared. Where a page that
-// was never written reads as zero, too, one of zeros need not be saved.
-bool PrivatePages::IsZero(uint64_t address) const {
+// Whether a page is the kernel's page of zeros, which stands for what was only read. No entry tells
+// it from an ordinary one of zeros that fork(2) has left shared, but the flags of the page do, to a
+// privileged user. To others the two are one: neither need be saved.
+bool PrivatePages::IsZeroPage(uint64_t address, uint64_t entry) const {
   std::array<char, kPage> page;
   if (::pread(mem_.get(), page.data(), page.size(), static_cast<off_t>(address)) !=
       static_cast<ssize_t>(page.size())) {
     return false;
   }
-  return std::all_of(page.begin(), page.end(), [](char byte) { return byte == 0; });
+  if (std::any_of(page.begin(), page.end(), [](char byte) { return byte != 0; })) return false;
+  constexpr uint64_t kZeroFlag = uint64_t{1} << 24;  // KPF_ZERO_PAGE, linux/kernel-page-flags.h
+  uint64_t flags = 0;
+  const auto place = static_cast<off_t>((entry & kFrameMask) * sizeof(flags));
+  if (place == 0 || ::pread(flags_.get(), &flags, sizeof(flags), place) != sizeof(flags)) {
+    return true;
+  }
+  return (flags & kZeroFlag) != 0;
 }
 
 absl::StatusOr<std::vector<PageRange>> PrivatePages::ReadEntries(uint64_t start, uint64_t end,
@@ -145,7 +156,7 @@ absl::StatusOr<std::vector<PageRange>> PrivatePages::ReadEntries(uint64_t start,
       const uint64_t entry = entries[i];
       if ((entry & (kPresentBit | kSwapBit)) == 0 || (entry & kFileBit) != 0) continue;
       const bool may_be_zero_page = (entry & kPresentBit) != 0 && (entry & kExclusiveBit) == 0;
-      if (!has_file && may_be_zero_page && IsZero(start)) continue;
+      if (!has_file && may_be_zero_page && IsZeroPage(start, entry)) continue;
       Append(ranges, start, start + kPage);
     }
   }

@@ -34,15 +34,19 @@ class PrivatePages {
   absl::StatusOr<std::vector<PageRange>> Find(uint64_t start, uint64_t end, bool has_file) const;
 
  private:
-  PrivatePages(UniqueFd pagemap, UniqueFd mem, bool scans)
-      : pagemap_(std::move(pagemap)), mem_(std::move(mem)), scans_(scans) {}
+  PrivatePages(UniqueFd pagemap, UniqueFd mem, UniqueFd flags, bool scans)
+      : pagemap_(std::move(pagemap)),
+        mem_(std::move(mem)),
+        flags_(std::move(flags)),
+        scans_(scans) {}
   absl::StatusOr<std::vector<PageRange>> Scan(uint64_t start, uint64_t end, bool has_file) const;
   absl::StatusOr<std::vector<PageRange>> ReadEntries(uint64_t start, uint64_t end,
                                                      bool has_file) const;
-  bool IsZero(uint64_t address) const;
+  bool IsZeroPage(uint64_t address, uint64_t entry) const;
 
   UniqueFd pagemap_;
   UniqueFd mem_;
+  UniqueFd flags_;  // /proc/kpageflags, if it may be read
   bool scans_;
 };
 

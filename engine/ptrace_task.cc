@@ -49,13 +49,6 @@ class Stopper {
               [](const StoppedThread& a, const StoppedThread& b) {
                 return a.trace.tid() < b.trace.tid();
               });
-    if (std::none_of(task_.threads.begin(), task_.threads.end(),
-                     [this](const StoppedThread& t) { return t.trace.tid() == task_.pid; })) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("task ", task_.pid,
-                       ": its first thread has ended before the others: "
-                       "use the kernel engine (--engine kernel)"));
-    }
     return std::move(task_);
   }
 
@@ -115,7 +108,8 @@ class Stopper {
       if (absl::Status status = thread.WaitUntilStopped(); !status.ok()) return status;
       registers = thread.Registers();
     }
-    if (registers.ok() && HideInterruption(*registers)) {
+    // That of the signal which stopped it before is the program's own.
+    if (registers.ok() && !thread.in_group_stop() && HideInterruption(*registers)) {
       if (absl::Status status = thread.SetRegisters(*registers); !status.ok()) return status;
     }
     return registers;
@@ -130,6 +124,13 @@ class Stopper {
 bool StoppedTask::in_group_stop() const {
   return std::any_of(threads.begin(), threads.end(),
                      [](const StoppedThread& thread) { return thread.trace.in_group_stop(); });
+}
+
+size_t StoppedTask::representative() const {
+  for (size_t i = 0; i < threads.size(); ++i) {
+    if (threads[i].trace.tid() == pid) return i;
+  }
+  return 0;
 }
 
 absl::StatusOr<StoppedTask> StopTask(pid_t pid) {

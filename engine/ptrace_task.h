@@ -27,15 +27,17 @@ struct StoppedThread {
 struct StoppedTask {
   pid_t pid = 0;
   bool zombie = false;                 // then there are no threads
-  std::vector<StoppedThread> threads;  // ascending by tid; the first thread of the task is there
+  std::vector<StoppedThread> threads;  // ascending by tid
   std::vector<pid_t> workers;          // threads that run in the kernel alone (io_uring)
 
   // Whether it was stopped by a signal before.
   bool in_group_stop() const;
+  // Which of the threads stands for what all of them share: the first of the task. If that has
+  // ended before the others, another one: of the dead there is little to see in /proc.
+  size_t representative() const;
 };
 
-// Stops all threads of a task; on an error all go on. Errors as TracedThread; FAILED_PRECONDITION:
-// its first thread has ended before the others, which leaves too little to see in /proc.
+// Stops all threads of a task; on an error all go on. Errors as TracedThread.
 absl::StatusOr<StoppedTask> StopTask(pid_t pid);
 
 }  // namespace crfs

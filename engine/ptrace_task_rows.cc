@@ -81,11 +81,17 @@ absl::StatusOr<bool> HasPosixTimers(pid_t pid) {
   return !timers->empty();
 }
 
-absl::Status FillTask(const StoppedTask& stopped, const ProcStatus& status,
-                      const TaskAnswers& answers, int mem, ObjectBuilder& task) {
+absl::Status FillTask(const StoppedTask& stopped, const TaskAnswers& answers, int mem,
+                      ObjectBuilder& task) {
   const pid_t pid = stopped.pid;
   const absl::StatusOr<ProcStat> stat = ProcStat::ReadTask(pid);
   if (!stat.ok()) return stat.status();
+  const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, pid);
+  if (!status.ok()) return status.status();
+  // Of a thread that has ended there is no memory to be seen.
+  const pid_t tid = stopped.zombie ? pid : stopped.threads[stopped.representative()].trace.tid();
+  const absl::StatusOr<ProcStat> places = ProcStat::Read(pid, tid);
+  if (!places.ok()) return places.status();
   const crfs_state state = StateOf(stopped);
   // Of a stopped one the signal, until its parent has asked.
   const bool has_code = state != CRFS_state_running;
@@ -95,7 +101,7 @@ absl::Status FillTask(const StoppedTask& stopped, const ProcStatus& status,
     const absl::StatusOr<bool> timers = HasPosixTimers(pid);
     if (!timers.ok()) return timers.status();
     if (*timers) blockers |= uint32_t{1} << CRFS_blockers_posix_timers;
-    if (status.Number("CoreDumping") != 0) blockers |= uint32_t{1} << CRFS_blockers_coredumping;
+    if (status->Number("CoreDumping") != 0) blockers |= uint32_t{1} << CRFS_blockers_coredumping;
   }
   int oom_score_adj = 0;
   (void)absl::SimpleAtoi(
@@ -103,18 +109,18 @@ absl::Status FillTask(const StoppedTask& stopped, const ProcStatus& status,
       &oom_score_adj);
   const auto exit_signal = static_cast<int64_t>(stat->Number(kExitSignal));
   task.SetNumber("pid", static_cast<uint64_t>(pid))
-      .SetNumber("ppid", status.Number("PPid"))
+      .SetNumber("ppid", status->Number("PPid"))
       .SetNumber("pgid", stat->Number(kGroup))
       .SetNumber("sid", stat->Number(kSession))
-      .SetBytes("nspid", PackNumbers(status.Numbers("NSpid")))
+      .SetBytes("nspid", PackNumbers(status->Numbers("NSpid")))
       .SetNumber("state", state)
       .SetNumber("exit_code", exit_code)
       .SetNumber("exit_signal", static_cast<uint64_t>(std::max<int64_t>(exit_signal, 0)))
       .SetNumber("oom_score_adj", static_cast<uint64_t>(static_cast<int64_t>(oom_score_adj)))
       .SetNumber("child_subreaper", answers.child_subreaper)
       .SetNumber("blockers", blockers)
-      .SetBytes("argv", ReadStrings(mem, stat->Number(kArgStart), stat->Number(kArgEnd)))
-      .SetBytes("environ", ReadStrings(mem, stat->Number(kEnvStart), stat->Number(kEnvEnd)));
+      .SetBytes("argv", ReadStrings(mem, places->Number(kArgStart), places->Number(kArgEnd)))
+      .SetBytes("environ", ReadStrings(mem, places->Number(kEnvStart), places->Number(kEnvEnd)));
   constexpr absl::string_view kTimers[] = {"itimer_real", "itimer_virtual", "itimer_prof"};
   for (size_t i = 0; i < std::size(kTimers); ++i) {
     task.SetNumber(absl::StrCat(kTimers[i], "_value"), answers.timers[i].value)

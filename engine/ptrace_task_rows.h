@@ -14,10 +14,9 @@
 
 namespace crfs {
 
-// The rows of a task, but for its references. `status` is that of its first thread; `mem` is open
-// on its memory, of a zombie -1.
-absl::Status FillTask(const StoppedTask& stopped, const ProcStatus& status,
-                      const TaskAnswers& answers, int mem, ObjectBuilder& task);
+// The rows of a task, but for its references. `mem` is open on its memory, of a zombie -1.
+absl::Status FillTask(const StoppedTask& stopped, const TaskAnswers& answers, int mem,
+                      ObjectBuilder& task);
 
 // As wait(2) gives it, of a zombie.
 uint32_t ExitCode(pid_t pid);

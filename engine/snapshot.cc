@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "crfs/words.h"
 #include "index/schema.h"
 
 namespace crfs {
@@ -32,6 +33,10 @@ absl::Status Snapshot::Replace(uint64_t id, const ObjectBuilder& builder) {
   return absl::OkStatus();
 }
 
+void Snapshot::ReplaceAll(const ObjectType& type, std::vector<std::string> bodies) {
+  bodies_[type.index] = std::move(bodies);
+}
+
 uint64_t Snapshot::Count(const ObjectType& type) const { return bodies_[type.index].size(); }
 
 ObjectView Snapshot::Get(const ObjectType& type, uint64_t id) const {
@@ -50,17 +55,16 @@ void Snapshot::ForEach(absl::string_view type,
 
 std::vector<Holder> FindHolders(const Snapshot& snapshot) {
   std::vector<pid_t> users(snapshot.Count(*FindType("fdtable")));
-  snapshot.ForEach("task", [&](const ObjectView& task) {
-    const uint64_t table = task.Number("fd");
-    if (table != 0 && users[table - 1] == 0) {
-      users[table - 1] = static_cast<pid_t>(task.Number("pid"));
-    }
+  snapshot.ForEach("thread", [&](const ObjectView& thread) {
+    const uint64_t table = snapshot.Get("task", thread.Number("task")).Number("fd");
+    if (table == 0 || users[table - 1] != 0 || thread.Number("state") == CRFS_state_zombie) return;
+    users[table - 1] = static_cast<pid_t>(thread.Number("tid"));
   });
   std::vector<Holder> holders(snapshot.Count(*FindType("file")));
   snapshot.ForEach("fd", [&](const ObjectView& fd) {
     Holder& holder = holders[fd.Number("file") - 1];
-    const pid_t pid = users[fd.Number("fdtable") - 1];
-    if (holder.pid == 0 && pid != 0) holder = {pid, static_cast<int>(fd.Number("fd"))};
+    const pid_t tid = users[fd.Number("fdtable") - 1];
+    if (holder.tid == 0 && tid != 0) holder = {tid, static_cast<int>(fd.Number("fd"))};
   });
   return holders;
 }

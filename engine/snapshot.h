@@ -38,6 +38,8 @@ class Snapshot {
   absl::StatusOr<uint64_t> Add(const ObjectBuilder& builder);
   // Puts another body in place of an object's. The object must exist.
   absl::Status Replace(uint64_t id, const ObjectBuilder& builder);
+  // Puts other objects, numbered from 1, in place of all of a type. The caller sees to references.
+  void ReplaceAll(const ObjectType& type, std::vector<std::string> bodies);
 
   uint64_t Count(const ObjectType& type) const;
   // The object must exist. Valid until it is replaced or one of its type is added.
@@ -54,13 +56,14 @@ class Snapshot {
   std::vector<OwnedExtent> extents_;
 };
 
-// One way to get at an open file description: a descriptor of a task.
+// One way to get at an open file description: a descriptor of a thread. It lives: of a task's first
+// thread, once it has ended, /proc shows no descriptors.
 struct Holder {
-  pid_t pid = 0;
+  pid_t tid = 0;
   int fd = -1;
 };
 
-// For each file object, by id - 1, the first task and descriptor that hold it; pid 0 where
+// For each file object, by id - 1, the first thread and descriptor that hold it; tid 0 where
 // no descriptor does (a mapped file, a cwd).
 std::vector<Holder> FindHolders(const Snapshot& snapshot);
 

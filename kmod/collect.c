@@ -108,6 +108,9 @@ static int crfs_collect_thread(struct crfs_objects *objects, struct crfs_member 
 	entry->thread = thread;
 	entry->task = task_id;
 	entry->cred = cred;
+	/* None is delivered to the dead. */
+	if (READ_ONCE(thread->task->exit_state))
+		return 0;
 	return crfs_collect_signals(objects, &objects->thread_signal, thread->task, false, id);
 }
 
@@ -141,7 +144,7 @@ static int crfs_collect_task(struct crfs_objects *objects, struct crfs_group *ta
 	struct crfs_member *thread;
 	void *room;
 	u64 id;
-	int err;
+	int err = 0;
 
 	if (task->mm) {
 		if (!lives)
@@ -161,7 +164,8 @@ static int crfs_collect_task(struct crfs_objects *objects, struct crfs_group *ta
 		return -ENOMEM;
 	memcpy(room, &entry, sizeof(entry));
 	id = objects->task.count;
-	err = crfs_collect_signals(objects, &objects->signal, lives ?: task->leader, true, id);
+	if (lives)
+		err = crfs_collect_signals(objects, &objects->signal, lives, true, id);
 	if (err)
 		return err;
 

@@ -49,7 +49,6 @@ static void crfs_get_itimers(struct task_struct *task, struct crfs_itimers *out)
 	unsigned long flags;
 	u64 user, system;
 
-	memset(out, 0, sizeof(*out));
 	sighand = crfs_lock_sighand(task, &flags);
 	if (!sighand)
 		return;
@@ -124,7 +123,7 @@ CRFS_GET(task, state, crfs_task_state(from->task))
 CRFS_GET(task, exit_code, crfs_exit_code(from->task))
 CRFS_GET(task, exit_signal, max(CRFS_LEADER->exit_signal, 0))
 CRFS_GET(task, oom_score_adj, CRFS_LEADER->signal->oom_score_adj)
-CRFS_GET(task, child_subreaper, CRFS_LEADER->signal->is_child_subreaper)
+CRFS_GET(task, child_subreaper, from->task->mm && CRFS_LEADER->signal->is_child_subreaper)
 CRFS_GET(task, blockers, from->blockers | crfs_task_blockers(from->task))
 CRFS_GET(task, mm, from->mm)
 CRFS_GET(task, fd, from->fd)
@@ -219,12 +218,13 @@ CRFS_DECLARE_EMITTER(task)
 {
 	struct crfs_task_source task = *from;
 	struct rlimit limits[RLIM_NLIMITS];
-	struct crfs_itimers itimers;
+	struct crfs_itimers itimers = {};
 
 	task_lock(from->task->leader);
 	memcpy(limits, from->task->leader->signal->rlim, sizeof(limits));
 	task_unlock(from->task->leader);
-	crfs_get_itimers(from->task->leader, &itimers);
+	if (from->task->mm)
+		crfs_get_itimers(from->task->leader, &itimers);
 	task.limits = limits;
 	task.itimers = &itimers;
 	return crfs_emit_filled_task(emitter, id, &task);

@@ -17,8 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <ostream>
+#include <string>
 
 #include "crfs/words.h"
 #include "tests/ptrace/program.h"
@@ -276,6 +278,67 @@ TEST(Suspended, HasBothMasksAndWakesByItsSignal) {
   ::usleep(50'000);
   ASSERT_EQ(program.board().done, 0);
   ::kill(program.pid(), SIGUSR1);
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+// A signal that its own mask alone lets in would end the call if the other mask were lost: as it
+// is, the call begins again, and the signal is handled in between.
+TEST(Suspended, KeepsItsMaskWhileItIsStopped) {
+  static std::atomic<int64_t>* handled;
+  Program program([](Board& board) {
+    handled = &board.value[0];
+    ::signal(SIGUSR1, Nothing);
+    ::signal(SIGUSR2, [](int) { ++*handled; });
+    sigset_t blocked, inside;
+    ::sigemptyset(&blocked);
+    ::sigaddset(&blocked, SIGUSR1);
+    ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+    ::sigemptyset(&inside);
+    ::sigaddset(&inside, SIGUSR2);
+    board.ready = 1;
+    if (::sigsuspend(&inside) != -1 || errno != EINTR) board.wrong = 1;
+    board.done = 1;
+  });
+  ASSERT_TRUE(Eventually([&] { return SleepsIn(program.pid()) == SYS_rt_sigsuspend; }));
+  ::kill(program.pid(), SIGSTOP);
+  ASSERT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'T'; }));
+  const std::string mask = StatusLine(program.pid(), "SigBlk");
+  for (int i = 0; i < 2; ++i) {
+    const LoadedCheckpoint saved = program.Save();
+    const ObjectView thread =
+        FindObject(saved, "thread", "tid", static_cast<uint64_t>(program.pid()));
+    EXPECT_EQ(thread.Number("sigmask"), uint64_t{1} << (SIGUSR2 - 1));
+    EXPECT_EQ(thread.Number("saved_sigmask"), uint64_t{1} << (SIGUSR1 - 1));
+    ASSERT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'T'; }));
+    EXPECT_EQ(StatusLine(program.pid(), "SigBlk"), mask);
+  }
+  ::kill(program.pid(), SIGUSR2);
+  ::kill(program.pid(), SIGCONT);
+  ASSERT_TRUE(Eventually([&] { return program.board().value[0] == 1; }));
+  ::usleep(50'000);
+  EXPECT_EQ(program.board().done, 0);
+  ::kill(program.pid(), SIGUSR1);
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+// The signal that stopped it makes the call fail (signal(7)), with a checkpoint or without one.
+TEST(Stopped, FailsAsItWouldHave) {
+  Program program([](Board& board) {
+    const int poll = ::epoll_create1(0);
+    epoll_event event;
+    board.ready = 1;
+    if (::epoll_wait(poll, &event, 1, -1) != -1 || errno != EINTR) board.wrong = 1;
+  });
+  ASSERT_TRUE(Eventually([&] { return SleepsIn(program.pid()) == SYS_epoll_wait; }));
+  ::kill(program.pid(), SIGSTOP);
+  ASSERT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'T'; }));
+  for (int i = 0; i < 2; ++i) {
+    const LoadedCheckpoint saved = program.Save();
+    const ObjectView thread =
+        FindObject(saved, "thread", "tid", static_cast<uint64_t>(program.pid()));
+    EXPECT_EQ(thread.Number("syscall_restart"), CRFS_syscall_restart_intr);
+  }
+  ::kill(program.pid(), SIGCONT);
   EXPECT_EQ(program.Wait(), 0);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -72,6 +73,42 @@ TEST(Tasks, ZombiesAreSavedAsSuch) {
   EXPECT_EQ(killed.Number("exit_code"), static_cast<uint64_t>(SIGTERM));
   EXPECT_EQ(saved.Get("thread", saved.Owned("thread", killed.id())[0]).Number("state"),
             CRFS_state_zombie);
+  program.board().go = 1;
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST(Tasks, GoOnWithoutTheirFirstThread) {
+  Program program([](Board& board) {
+    std::thread([&board] {
+      int ends[2];
+      if (::pipe(ends) != 0 || ::write(ends[1], "kept", 4) != 4) board.wrong = 1;
+      board.value[0] = ends[0];
+      board.value[1] = ::gettid();
+      Sleep(board);
+      char text[8];
+      if (::read(ends[0], text, sizeof(text)) != 4) board.wrong = 2;
+      ::_exit(board.wrong);
+    }).detach();
+    ::syscall(SYS_exit, 3);
+  });
+  ASSERT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'Z'; }));
+  ASSERT_TRUE(Program::Try(program.pid()).ok());
+  const LoadedCheckpoint saved = program.Save();
+  const ObjectView task = TaskOf(saved, program.pid());
+  EXPECT_EQ(task.Number("state"), CRFS_state_running);
+  EXPECT_EQ(task.Number("exit_signal"), static_cast<uint64_t>(SIGCHLD));
+  EXPECT_EQ(task.Number("ppid"), static_cast<uint64_t>(::getpid()));
+  EXPECT_FALSE(task.Bytes("argv").empty());
+  ASSERT_EQ(saved.Owned("thread", task.id()).size(), 2U);
+  const ObjectView first = FindObject(saved, "thread", "tid", static_cast<uint64_t>(program.pid()));
+  EXPECT_EQ(first.Number("state"), CRFS_state_zombie);
+  EXPECT_EQ(first.Number("exit_code"), 3U << 8);
+  const ObjectView other =
+      FindObject(saved, "thread", "tid", static_cast<uint64_t>(program.board().value[1].load()));
+  EXPECT_EQ(other.Number("state"), CRFS_state_running);
+  EXPECT_NE(other.Number("rip"), 0U);
+  const ObjectView file = FileOf(saved, program.pid(), static_cast<int>(program.board().value[0]));
+  EXPECT_EQ(saved.Get("pipe", file.Number("pipe")).Bytes("data"), "kept");
   program.board().go = 1;
   EXPECT_EQ(program.Wait(), 0);
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the restart tests share. Sourced from the repository's root.
 #
+# $SAVE_ENGINE takes the checkpoints that are restarted (kernel or ptrace, default `auto`), and
+# $RESTART_ENGINE restarts them (default: what `crfs restart` takes by itself).
+#
 # story NAME WORDS: runs story_NAME in a folder of its own, $folder, and prints `ok WORDS` or
 # `FAIL WORDS` with what it said. $pid is the program; it is killed at the end. The script's
 # own arguments, if there are any, are the names of the stories that are told.
@@ -9,6 +12,8 @@ built=$PWD/build/tests/restart
 programs=$PWD/tests/restart/programs
 failed=0
 told=("$@")
+save_with=(--engine "${SAVE_ENGINE:-auto}")
+restart_with=(${RESTART_ENGINE:+--engine "$RESTART_ENGINE"})
 
 story() {
   ((${#told[@]} == 0)) || [[ " ${told[*]} " == *" $1 "* ]] || return 0
@@ -54,20 +59,24 @@ start_state() {
   sleep 0.5
 }
 
-# save_cat_of_a_terminal: cat > some_file in $folder/cat.crfs, as from an interactive shell: that
-# leads the session, cat has a process group in it.
-save_cat_of_a_terminal() {
+# start_cat_of_a_terminal: cat > some_file in $folder, as from an interactive shell: that leads the
+# session, cat has a process group in it.
+start_cat_of_a_terminal() {
   python3 "$programs/terminal.py" 120 --stay kept -- \
     bash -c "cd '$folder'; set -m; (echo \$BASHPID >pid; exec cat >some_file)" >/dev/null &
   holder=$!
   wait_until "cat has written" grep -qs kept "$folder/some_file" || return 1
   pid=$(cat "$folder/pid")
-  save "$pid" "$folder/cat.crfs"
+}
+
+# save_cat_of_a_terminal: the same in $folder/cat.crfs.
+save_cat_of_a_terminal() {
+  start_cat_of_a_terminal && save "$pid" "$folder/cat.crfs"
 }
 
 # save PID IMAGE: and the program is gone, its pid free.
 save() {
-  crfs checkpoint "$1" -o "$2" --kill || { echo "checkpoint: $?"; return 1; }
+  crfs checkpoint "${save_with[@]}" "$1" -o "$2" --kill || { echo "checkpoint: $?"; return 1; }
   wait "$1" 2>/dev/null
   wait_until "pid $1 is free" test ! -e "/proc/$1"
 }
@@ -90,12 +99,9 @@ same() { cmp "$2" "$3" || { echo "not so: $1"; return 1; }; }
 # not_rseq.py give reasons for, lines that match a PATTERN, and what is left of a sleep, which
 # is less by no more than the test may have taken.
 recheck() {
-  local words zombie differences status image=$1 root=$2
+  local words differences status image=$1 root=$2
   shift 2
-  words=$(sed -e '/^#/d; /^ /d; /^$/d' -e "s/ROOT/$root/g" tests/restart/differences)
-  for zombie in $(grep -ls '^State:.Z' /proc/[0-9]*/status | cut -d/ -f3); do
-    words+=$'\n'"$(sed -n "s/^ *zombie: //p" tests/restart/differences | sed "s/ZOMBIE/$zombie/g")"
-  done
+  words=$(sed -e '/^#/d; /^$/d' -e "s/ROOT/$root/g" tests/restart/differences)
   words+=$(printf '\n%s' "$@")
   crfs checkpoint "$root" -o "$folder/.again.crfs" || return 1
   differences=$(crfs diff --restored "$image" "$folder/.again.crfs")
