@@ -121,11 +121,12 @@ absl::Status ThreadCalls::Begin() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<long> ThreadCalls::Call(long number, std::initializer_list<uint64_t> arguments) {
+user_regs_struct CallRegisters(const user_regs_struct& before, uint64_t instruction, long number,
+                               std::initializer_list<uint64_t> arguments) {
   std::array<uint64_t, 6> values = {};
   std::copy(arguments.begin(), arguments.end(), values.begin());
-  user_regs_struct registers = registers_;
-  registers.rip = instruction_;
+  user_regs_struct registers = before;
+  registers.rip = instruction;
   registers.rax = static_cast<uint64_t>(number);
   registers.orig_rax = ~uint64_t{0};  // in no call: nothing for the kernel to restart
   registers.rdi = values[0];
@@ -134,14 +135,30 @@ absl::StatusOr<long> ThreadCalls::Call(long number, std::initializer_list<uint64
   registers.r10 = values[3];
   registers.r8 = values[4];
   registers.r9 = values[5];
-  if (absl::Status status = thread_.SetRegisters(registers); !status.ok()) return status;
-  ran_ = true;
+  return registers;
+}
+
+absl::StatusOr<long> CallWith(TracedThread& thread, const user_regs_struct& registers) {
+  if (absl::Status status = thread.SetRegisters(registers); !status.ok()) return status;
   for (int edge = 0; edge < 2; ++edge) {  // its entry, its exit
-    if (absl::Status status = thread_.RunToSystemCall(); !status.ok()) return status;
+    if (absl::Status status = thread.RunToSystemCall(); !status.ok()) return status;
   }
-  const absl::StatusOr<user_regs_struct> after = thread_.Registers();
+  const absl::StatusOr<user_regs_struct> after = thread.Registers();
   if (!after.ok()) return after.status();
   return static_cast<long>(after->rax);
+}
+
+absl::StatusOr<long> ThreadCalls::CallAt(uint64_t instruction, long number,
+                                         std::initializer_list<uint64_t> arguments) {
+  ran_ = true;
+  return CallWith(thread_, CallRegisters(registers_, instruction, number, arguments));
+}
+
+absl::Status ThreadCalls::PutSequenceBack(const TracedThread& copy) const {
+  if (critical_section_ == 0) return absl::OkStatus();
+  const long result = copy.Ptrace(PTRACE_POKEDATA, critical_section_at_,
+                                  reinterpret_cast<void*>(critical_section_));
+  return result == 0 ? absl::OkStatus() : copy.Failed(result, "its memory cannot be written");
 }
 
 absl::Status ThreadCalls::Read(uint64_t offset, std::span<char> buffer) const {

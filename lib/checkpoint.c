@@ -66,7 +66,10 @@ static uint32_t look(void) {
   if (crfs_has_ended(atomic_load(&crfs))) {
     state = atomic_load(state_of());  // what it said last
     if (!has_result(state)) {
-      fail(state, ECANCELED, "crfs ended without an answer: it was killed, or is another program");
+      fail(
+          state, ECANCELED,
+          "crfs ended without an answer: it was killed, may not ptrace this process, or is another "
+          "program");
     }
     state = atomic_load(state_of());
   }
