@@ -71,10 +71,11 @@ struct crfs_checkpoint_options {
  *   ENOENT     the program crfs is not there, or a folder of the path
  *   EACCES, EPERM, EROFS, ENOTDIR, ...
  *              the image cannot be made; crfs cannot be run, or may not ptrace
+ *   EEXIST     a debugger traces one of the tasks, or another crfs does
  *   EAGAIN     no more processes (RLIMIT_NPROC, pids.max)
  *   ENOMEM     no memory for a copy
  *   EOPNOTSUPP a state of the program cannot be restarted: the text names it
- *   ECANCELED  crfs was killed, or is another program
+ *   ECANCELED  crfs was killed, may not ptrace the caller, or is another program
  *   ENOSPC, EIO, EDQUOT, EFBIG
  *              the image cannot be written
  */
