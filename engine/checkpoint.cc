@@ -22,6 +22,7 @@
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
 #include "engine/proc_rows.h"
+#include "engine/proc_status.h"
 #include "engine/ptrace_tracer.h"
 #include "engine/task_walk.h"
 #include "engine/unsupported.h"
@@ -42,8 +43,20 @@ absl::StatusOr<std::unique_ptr<FrozenTasks>> StartEngine(Engine engine) {
   return engine == Engine::kPtrace ? FreezeByPtrace() : FreezeByKernel();
 }
 
-// The module where there is one: it sees more, and its freeze is shorter.
-Engine ChooseEngine() {
+// Whether crfs is a descendant of a task.
+bool IsBelow(pid_t root) {
+  pid_t pid = ::getpid();
+  while (pid > 0 && pid != root) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, pid);
+    pid = status.ok() ? static_cast<pid_t>(status->Number("PPid")) : 0;
+  }
+  return pid == root;
+}
+
+// The module where there is one: it sees more, and its freeze is shorter. But it cannot take crfs
+// for another process than it is (LeaveOut).
+Engine ChooseEngine(const CheckpointOptions& options) {
+  if (options.copy || IsBelow(options.pid)) return Engine::kPtrace;
   return absl::IsNotFound(FreezeByKernel().status()) ? Engine::kPtrace : Engine::kKernel;
 }
 
@@ -97,10 +110,7 @@ class Checkpoint {
     frozen_since_ = absl::Now();
     absl::StatusOr<std::vector<pid_t>> tasks =
         FreezeTree(options_.pid, [this](pid_t pid, bool zombie) {
-          if (pid == ::getpid() || pid == crfs_) {
-            below_ = true;
-            return LeaveOut(pid);
-          }
+          if (pid == ::getpid() || pid == crfs_) return LeaveOut(pid);
           return frozen_->Freeze(pid, zombie);
         });
     if (!tasks.ok()) return tasks.status();
@@ -119,17 +129,25 @@ class Checkpoint {
     return snapshot_.Add(*machine).status();
   }
 
-  // crfs cannot freeze itself. Of whoever started it, it is a child that has ended.
-  absl::Status LeaveOut(pid_t crfs) const {
-    if (crfs == options_.pid) {
+  // crfs cannot freeze itself. To whoever started it, it is a child that has ended well; nobody has
+  // started one that a program has asked for.
+  absl::Status LeaveOut(pid_t pid) {
+    if (pid == options_.pid) {
       return absl::InvalidArgumentError(
-          absl::StrCat("task ", crfs, ": is crfs itself: give the pid of a program"));
+          absl::StrCat("task ", pid, ": is crfs itself: give the pid of a program"));
+    }
+    if (frozen_->engine() == CRFS_engine_kernel) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "task ", options_.pid, ": crfs itself runs below it, whom the kernel engine cannot leave ",
+          "out: use the ptrace engine (--engine ptrace)"));
     }
     if (stream_ && !options_.copy) {
       return absl::InvalidArgumentError(absl::StrCat(
           "task ", options_.pid, ": crfs itself runs below it, and so may who reads the image, ",
           "which would stand: name a file, or let it go on at once (--fork)"));
     }
+    below_ = true;
+    if (pid == crfs_ && !options_.request.has_value()) return frozen_->Freeze(pid, /*zombie=*/true);
     return absl::NotFoundError("crfs");
   }
 
@@ -214,6 +232,7 @@ class Checkpoint {
   absl::Status Signal() const {
     if (options_.afterwards == Afterwards::kRun) return absl::OkStatus();
     for (const pid_t pid : result_.tasks) {
+      if (pid == crfs_) continue;
       const bool kill = options_.afterwards == Afterwards::kKill;
       const absl::Status status = kill ? Sent(pid, ::kill(pid, SIGKILL)) : StopThreads(pid);
       if (!status.ok()) return status;
@@ -262,9 +281,7 @@ absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options
     return absl::InvalidArgumentError("what is copied goes on: neither stop nor kill it");
   }
   CheckpointOptions chosen = options;
-  if (chosen.engine == Engine::kAuto) {
-    chosen.engine = chosen.copy ? Engine::kPtrace : ChooseEngine();
-  }
+  if (chosen.engine == Engine::kAuto) chosen.engine = ChooseEngine(options);
   const auto take = [crfs = ::getpid()](const CheckpointOptions& own) {
     return Checkpoint(own, crfs).Take();
   };

@@ -55,12 +55,7 @@ struct Told {
 
 [[noreturn]] void BeFirst(int tell, absl::FunctionRef<pid_t()> make) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    Tell(tell, "mounts cannot be made private", errno);
-  }
-  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    Tell(tell, "/proc cannot be mounted", errno);
-  }
+  if (const char* what = MountOwnProc(); what != nullptr) Tell(tell, what, errno);
   const pid_t root = make();
   if (root < 0) ::_exit(kFailedExit);  // the board has been told
   const Told good = {};
@@ -79,6 +74,16 @@ absl::StatusOr<pid_t> OnlyChild(pid_t first) {
 }
 
 }  // namespace
+
+const char* MountOwnProc() {
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return "mounts cannot be made private";
+  }
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    return "/proc cannot be mounted";
+  }
+  return nullptr;
+}
 
 absl::StatusOr<NamespaceRoot> MakePidNamespace(pid_t pid, absl::FunctionRef<pid_t()> make) {
   int ends[2];

@@ -18,6 +18,10 @@ struct NamespaceRoot {
   pid_t root;   // what `make` made; both as the caller sees them
 };
 
+// In a task that has a pid and a mount namespace of its own: makes its mounts its own, and mounts
+// the /proc of its pids. What could not be done, with errno; nullptr: all is.
+const char* MountOwnProc();
+
 // Makes a pid namespace with a mount namespace of its own, in which /proc is that of the new
 // pids. `make` runs in its first task and returns the pid, in there, of the root of the program
 // (`pid`), or -1. The first task waits for what is left to it, passes on the signals that it

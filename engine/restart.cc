@@ -152,14 +152,16 @@ class Coordinator {
       (*counters)[i].store(threads);
       making.to_join.emplace(table, (*counters)[i++]);
     }
-    if (options_.pid_namespace) {
-      const absl::StatusOr<NamespaceRoot> made =
-          MakePidNamespace(plan_.root.pid, [&making] { return MakeRootTask(making); });
+    if (options_.pid_namespace && plan_.root.pid == 1) {
+      child_ = root_ = MakeRootTask(making, RootPlace::kNewPidNamespace);
+    } else if (options_.pid_namespace) {
+      const absl::StatusOr<NamespaceRoot> made = MakePidNamespace(
+          plan_.root.pid, [&making] { return MakeRootTask(making, RootPlace::kBesideCaller); });
       if (!made.ok()) return made.status();
       child_ = made->first;
       root_ = made->root;
     } else {
-      child_ = root_ = MakeRootTask(making);
+      child_ = root_ = MakeRootTask(making, RootPlace::kBesideCaller);
     }
     return AwaitJoined();
   }

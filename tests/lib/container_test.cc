@@ -17,7 +17,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "engine/proc_file.h"
+#include "crfs/words.h"
 #include "tests/lib/image.h"
 #include "tests/ptrace/program.h"
 
@@ -117,7 +117,11 @@ TEST_F(Container, IsSavedByACommandInIt) {
         "unshare --pid --fork --mount-proc sh -c 'sleep 1000 & \"$CRFS\" checkpoint 1 ", option,
         " -o ", image.c_str(), " && kill $!' </dev/null >/dev/null");
     ASSERT_EQ(std::system(command.c_str()), 0);
-    EXPECT_EQ(Tasks(image.Load()), (std::set<std::string>{"0-1 sh", "1-2 sleep"}));
+    const LoadedCheckpoint saved = image.Load();
+    const ObjectView crfs = FindObject(saved, "task", "pid", 3);
+    EXPECT_EQ(crfs.Number("state"), CRFS_state_zombie);
+    EXPECT_EQ(crfs.Number("exit_code"), 0U);
+    EXPECT_EQ(Tasks(saved), (std::set<std::string>{"0-1 sh", "1-2 sleep", "1-3 crfs"}));
   }
 }
 
