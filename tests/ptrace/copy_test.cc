@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -17,6 +19,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -28,6 +31,7 @@
 #include "engine/proc_file.h"
 #include "index/edit_error.h"
 #include "tests/ptrace/program.h"
+#include "tests/sanitized.h"
 
 namespace crfs {
 namespace {
@@ -187,13 +191,12 @@ void ExpectUnseen(bool reaper) {
   const std::vector<pid_t> before = ProcessesNamed(name);
   ASSERT_EQ(before.size(), 2U);
   const std::string maps = ReadProcFile(ProcPath(program.pid(), "maps")).value_or("");
+  size_t copies = 0;  // seen by a process that is not waited for: not in every round
   for (int round = 0; round < 5; ++round) {
-    size_t copies = 0;
     const Saved saved = SaveByCopy(program.pid(), [&](uint64_t, uint64_t) {
       copies = std::max(copies, ProcessesNamed(name).size());
     });
     ASSERT_TRUE(saved.result.ok()) << saved.result.status();
-    EXPECT_EQ(copies, 4U) << "two and their copies";
     EXPECT_EQ(saved.checkpoint->Ids("mm").size(), 2U);
     EXPECT_EQ(ProcessesNamed(name), before);
     for (const int who : {0, 1}) {
@@ -201,6 +204,7 @@ void ExpectUnseen(bool reaper) {
       EXPECT_TRUE(Eventually([&] { return program.board().value[who] > turns + 2; }));
     }
   }
+  EXPECT_EQ(copies, 4U) << "two and their copies";
   EXPECT_EQ(ReadProcFile(ProcPath(program.pid(), "maps")).value_or(""), maps);
   program.board().go = 1;
   EXPECT_EQ(program.Wait(), 0);
@@ -233,6 +237,88 @@ TEST(Copy, OutlivesTheProgramAndHoldsNoFile) {
   ASSERT_TRUE(saved.result.ok()) << saved.result.status();
   EXPECT_GT(saved.result->memory, 32U << 20);
   ::close(ends[0]);
+}
+
+TEST(Copy, DiesWithItsTracer) {
+  const std::string name = absl::StrCat("orphaned-", ::getpid());
+  Program program([&](Board& board) {
+    ::prctl(PR_SET_NAME, name.c_str());
+    std::string filler(32 << 20, 'f');
+    ++board.ready;
+    while (board.go == 0) {
+      if (::usleep(1000) != 0) board.wrong = 1;
+    }
+  });
+  const auto kill_tracer = [&](uint64_t, uint64_t) {
+    const absl::StatusOr<std::vector<pid_t>> children = ListChildren(::getpid());
+    for (const pid_t child : children.value_or(std::vector<pid_t>())) {
+      if (child != program.pid()) ::kill(child, SIGKILL);
+    }
+  };
+  absl::Status status;
+  for (int round = 0; round < 20 && status.ok(); ++round) {  // it may have ended before
+    status = SaveByCopy(program.pid(), kill_tracer).result.status();
+  }
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_EQ(EditErrno(status), ECANCELED);
+  EXPECT_TRUE(
+      Eventually([&] { return ProcessesNamed(name) == std::vector<pid_t>{program.pid()}; }));
+  program.board().go = 1;
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST(Copy, LeavesAStoppedProgramStopped) {
+  for (const bool reaper : {false, true}) {
+    Program program([&](Board& board) {
+      ::prctl(PR_SET_CHILD_SUBREAPER, reaper);
+      ++board.ready;
+      while (board.go == 0) {
+        timespec span = {0, 1'000'000};
+        if (::nanosleep(&span, nullptr) != 0) board.wrong = 1;
+      }
+      if (::waitpid(-1, nullptr, __WALL) != -1 || errno != ECHILD) board.wrong = 2;
+    });
+    ::kill(program.pid(), SIGSTOP);
+    int status;
+    ASSERT_EQ(::waitpid(program.pid(), &status, WUNTRACED), program.pid());
+    const Saved saved = SaveByCopy(program.pid());
+    ASSERT_TRUE(saved.result.ok()) << saved.result.status();
+    EXPECT_TRUE(Eventually([&] { return StateOf(program.pid()) == 'T'; }));
+    EXPECT_EQ(::waitpid(program.pid(), &status, WUNTRACED | WNOHANG), 0) << "told of it again";
+    ::kill(program.pid(), SIGCONT);
+    program.board().go = 1;
+    EXPECT_EQ(program.Wait(), 0);
+  }
+}
+
+// The filter would kill the program for each call that makes the copy, and that clears it away.
+TEST(Copy, IsMadeInSpiteOfAFilter) {
+  if (::geteuid() != 0) GTEST_SKIP() << "takes root to suspend a filter";
+  if (kSanitized) GTEST_SKIP() << "sanitizers make calls of their own";
+  for (const bool reaper : {false, true}) {
+    Program program([&](Board& board) {
+      ::prctl(PR_SET_CHILD_SUBREAPER, reaper);
+      const sock_filter code[] = {
+          {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+          {BPF_JMP | BPF_JEQ | BPF_K, 4, 0, SYS_clock_nanosleep},
+          {BPF_JMP | BPF_JEQ | BPF_K, 3, 0, SYS_exit_group},
+          {BPF_JMP | BPF_JEQ | BPF_K, 2, 0, SYS_restart_syscall},
+          {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_write},
+          {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
+          {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+      };
+      const sock_fprog filter = {std::size(code), const_cast<sock_filter*>(code)};
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+      if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) board.wrong = 1;
+      ++board.ready;
+      while (board.go == 0) ::usleep(1000);
+    });
+    const Saved saved = SaveByCopy(program.pid());
+    ASSERT_TRUE(saved.result.ok()) << saved.result.status();
+    EXPECT_TRUE(ListChildren(program.pid())->empty());
+    program.board().go = 1;
+    EXPECT_EQ(program.Wait(), 0);
+  }
 }
 
 TEST(Copy, TakesAProcess) {
