@@ -29,6 +29,8 @@ namespace {
 
 // The exit signal, the lowest byte, is none.
 constexpr uint64_t kCloneFlags = CLONE_PTRACE | CLONE_FILES;
+// Of a child that only makes the copy: page tables are copied once.
+constexpr uint64_t kMakerFlags = kCloneFlags | CLONE_VM;
 constexpr uint64_t kPage = ThreadCalls::kPageSize;
 
 // syscall; mov $exit_group, %eax; xor %edi, %edi; syscall; ud2
@@ -202,8 +204,9 @@ absl::StatusOr<Child> ForkTask(const TracedThread& thread, ThreadCalls& calls,
                                MemoryCopy::Reaper reaper) {
   CodePage page(calls);
   if (absl::Status status = page.Map(thread); !status.ok()) return status;
+  const uint64_t flags = reaper == MemoryCopy::Reaper::kInTree ? kCloneFlags : kMakerFlags;
   absl::StatusOr<Child> child = Fork(thread, [&] {
-    return calls.CallAt(page.address(), SYS_clone, {kCloneFlags, 0, 0, 0, 0});
+    return calls.CallAt(page.address(), SYS_clone, {flags, 0, 0, 0, 0});
   });
   if (!child.ok()) return child;
   if (reaper == MemoryCopy::Reaper::kOutside) {

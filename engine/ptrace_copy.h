@@ -6,11 +6,11 @@
 // needed; if its tracer dies, it dies, too.
 //
 // THE PARENT: the copy must not be seen by whoever waits for children. It has no signal to send at
-// its end, so that wait(2) passes over it. And it is made by a child of the task that ends at once
-// and that the task waits for: the copy is an orphan, for the machine's init to clear away. Where a
-// task of the tree itself is the reaper of orphans (the first task of a pid namespace,
-// PR_SET_CHILD_SUBREAPER), that would be seen: there the copy stays the task's own child, and the
-// task is stopped once more at the end, to wait for it.
+// its end, so that wait(2) passes over it. And it is made by a child of the task, which shares its
+// memory, ends at once, and which the task waits for: the copy is an orphan, for the machine's init
+// to clear away. Where a task of the tree itself is the reaper of orphans (the first task of a pid
+// namespace, PR_SET_CHILD_SUBREAPER), that would be seen: there the copy stays the task's own
+// child, and the task is stopped once more at the end, to wait for it.
 //
 // THE DESCRIPTORS: a copy that held them would keep pipes, sockets and locks of the program open.
 // It shares the task's table (CLONE_FILES) and leaves it at once, holding none.
