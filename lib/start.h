@@ -11,7 +11,7 @@
 // called by a handler of a signal.
 int crfs_start(char* const* arguments, pid_t* pid);
 
-// Whether the process has ended, whoever has waited for it or not.
+// Whether a process that crfs_start started has ended, whoever has waited for it or not.
 int crfs_has_ended(pid_t pid);
 
 #endif  // CRFS_LIB_START_H_

@@ -85,8 +85,8 @@ TEST(Self, SavesAllThreadsAndChildrenAtOneMoment) {
     board.value[11] = board.value[0].load();
     if (crfs_checkpoint_wait(-1, nullptr, 0) != 0) board.wrong = errno;
     const std::chrono::duration<double, std::milli> all = std::chrono::steady_clock::now() - begin;
-    std::printf("64 MiB, %d threads: the caller waited %.1f ms, the image took %.1f ms\n",
-                kThreads + 1, stood.count(), all.count());
+    std::fprintf(stderr, "16 MiB, %d threads: the caller waited %.1f ms, the image took %.1f ms\n",
+                 kThreads + 1, stood.count(), all.count());
     ++board.ready;
     for (std::thread& thread : threads) thread.join();
     ::kill(child, SIGKILL);
