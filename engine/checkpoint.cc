@@ -137,9 +137,10 @@ class Checkpoint {
           absl::StrCat("task ", pid, ": is crfs itself: give the pid of a program"));
     }
     if (frozen_->engine() == CRFS_engine_kernel) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "task ", options_.pid, ": crfs itself runs below it, whom the kernel engine cannot leave ",
-          "out: use the ptrace engine (--engine ptrace)"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("task ", options_.pid,
+                       ": crfs itself runs below it, whom the kernel engine cannot leave ",
+                       "out: use the ptrace engine (--engine ptrace)"));
     }
     if (stream_ && !options_.copy) {
       return absl::InvalidArgumentError(absl::StrCat(
