@@ -16,16 +16,19 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/copied_memory.h"
 #include "engine/frozen_tasks.h"
 #include "engine/machine_rows.h"
 #include "engine/mapped_files.h"
 #include "engine/pipes.h"
 #include "engine/proc_file.h"
 #include "engine/proc_rows.h"
+#include "engine/proc_status.h"
 #include "engine/ptrace_tracer.h"
 #include "engine/same_credentials.h"
 #include "engine/task_walk.h"
 #include "engine/unsupported.h"
+#include "index/edit_error.h"
 #include "index/image_reader.h"
 
 namespace crfs {
@@ -42,19 +45,34 @@ absl::StatusOr<std::unique_ptr<FrozenTasks>> StartEngine(Engine engine) {
   return engine == Engine::kPtrace ? FreezeByPtrace() : FreezeByKernel();
 }
 
-// The module where there is one that can be used: it sees more, and its freeze is shorter.
-Engine ChooseEngine() { return FreezeByKernel().ok() ? Engine::kKernel : Engine::kPtrace; }
+// Whether crfs is a descendant of a task.
+bool IsBelow(pid_t root) {
+  pid_t pid = ::getpid();
+  while (pid > 0 && pid != root) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid, pid);
+    pid = status.ok() ? static_cast<pid_t>(status->Number("PPid")) : 0;
+  }
+  return pid == root;
+}
+
+// The module where there is one that can be used: it sees more, and its freeze is shorter. But it
+// cannot take crfs for another process than it is (LeaveOut).
+Engine ChooseEngine(const CheckpointOptions& options) {
+  if (options.copy || IsBelow(options.pid)) return Engine::kPtrace;
+  return FreezeByKernel().ok() ? Engine::kKernel : Engine::kPtrace;
+}
 
 class Checkpoint {
  public:
-  explicit Checkpoint(const CheckpointOptions& options) : options_(options) {}
+  // `crfs`: the process itself, of which this may run in a child.
+  Checkpoint(const CheckpointOptions& options, pid_t crfs)
+      : options_(options), crfs_(crfs), stream_(IsStream(options.image)) {}
 
   absl::StatusOr<CheckpointResult> Take() {
     // The file first: if it cannot be written, nothing need be frozen.
-    const bool stream = IsStream(options_.image);
     std::optional<NewFile> file;
     UniqueFd pipe;
-    if (!stream) {
+    if (!stream_) {
       absl::StatusOr<NewFile> created = NewFile::Create(options_.image);
       if (!created.ok()) return created.status();
       file.emplace(*std::move(created));
@@ -65,13 +83,16 @@ class Checkpoint {
       }
     }
     if (absl::Status status = Capture(); !status.ok()) return status;
-    const absl::StatusOr<MemorySource> memory = MemorySource::Create(
+    absl::StatusOr<MemorySource> memory = MemorySource::Create(
         snapshot_, [this](uint32_t type, uint64_t id) { return frozen_->OpenMemory(type, id); });
     if (!memory.ok()) return memory.status();
     result_.memory = memory->size();
-    if (stream) {
+    if (options_.copy) {
+      if (absl::Status status = CopyAndThaw(*memory); !status.ok()) return status;
+    }
+    if (stream_) {
       FdSink sink(pipe.valid() ? pipe.get() : STDOUT_FILENO, options_.image);
-      const absl::Status status = WriteStream(snapshot_, *memory, sink, options_.progress);
+      const absl::Status status = WriteStream(snapshot_, *memory, sink, progress());
       if (!status.ok()) return InImage(status);
     } else {
       const absl::Status status = WriteFile(*memory, *file);
@@ -91,13 +112,7 @@ class Checkpoint {
     frozen_since_ = absl::Now();
     absl::StatusOr<std::vector<pid_t>> tasks =
         FreezeTree(options_.pid, [this](pid_t pid, bool zombie) {
-          // The engine may run in a child of crfs; whatever else has this one as its child has
-          // crfs below it.
-          if (pid == ::getpid() || pid == ::getppid()) {
-            return absl::InvalidArgumentError(absl::StrCat(
-                "task ", options_.pid,
-                ": crfs itself runs below it and cannot freeze itself: run crfs from elsewhere"));
-          }
+          if (pid == ::getpid() || pid == crfs_) return LeaveOut(pid);
           return frozen_->Freeze(pid, zombie);
         });
     if (!tasks.ok()) return tasks.status();
@@ -117,32 +132,94 @@ class Checkpoint {
     return snapshot_.Add(*machine).status();
   }
 
+  // crfs cannot freeze itself. To whoever started it, it is a child that has ended well; nobody has
+  // started one that a program has asked for.
+  absl::Status LeaveOut(pid_t pid) {
+    if (pid == options_.pid) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("task ", pid, ": is crfs itself: give the pid of a program"));
+    }
+    if (frozen_->engine() == CRFS_engine_kernel) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("task ", options_.pid,
+                       ": crfs itself runs below it, whom the kernel engine cannot leave ",
+                       "out: use the ptrace engine (--engine ptrace)"));
+    }
+    if (stream_ && !options_.copy) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "task ", options_.pid, ": crfs itself runs below it, and so may who reads the image, ",
+          "which would stand: name a file, or let it go on at once (--fork)"));
+    }
+    below_ = true;
+    if (pid == crfs_ && !options_.request.has_value()) return frozen_->Freeze(pid, /*zombie=*/true);
+    return absl::NotFoundError("crfs");
+  }
+
+  // Nobody may be there to read what is printed: whoever shows the terminal may stand.
+  CopyProgress progress() const { return below_ ? CopyProgress() : options_.progress; }
+
   absl::Status Refuse(const std::vector<std::string>& unsupported) const {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "task ", options_.pid, ": ", unsupported.size(),
-        " of its states cannot be restarted: mend them, or look at them with --inspect", "\n  ",
-        absl::StrJoin(unsupported, "\n  ")));
+    return WithErrno(
+        absl::FailedPreconditionError(absl::StrCat(
+            "task ", options_.pid, ": ", unsupported.size(),
+            " of its states cannot be restarted: mend them, or look at them with --inspect", "\n  ",
+            absl::StrJoin(unsupported, "\n  "))),
+        EOPNOTSUPP);
+  }
+
+  // Memory that fork(2) copies, and a program that is told so.
+  absl::Status CopyAndThaw(MemorySource& memory) {
+    absl::Status status = CopyMemory(snapshot_, *frozen_, options_.image, stream_, memory);
+    if (status.ok() && options_.request.has_value()) status = Answer(*options_.request);
+    if (!status.ok()) return status;
+    const absl::StatusOr<uint64_t> frozen = frozen_->Thaw();
+    if (!frozen.ok()) return frozen.status();
+    return NoteDowntime(*frozen);
+  }
+
+  absl::Status Answer(const SelfRequest& request) const {
+    uint64_t mm = 0;
+    snapshot_.ForEach("task", [&](const ObjectView& task) {
+      if (task.Number("pid") == static_cast<uint64_t>(request.pid())) mm = task.Number("mm");
+    });
+    const absl::StatusOr<pid_t> copy = frozen_->CopyOf(mm);
+    if (!copy.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("task ", request.pid(), ": asks, but is no part of what is saved"));
+    }
+    const absl::Status status = request.Answer(*copy, CRFS_REQUEST_RESTARTED);
+    return status.ok() ? request.Answer(request.pid(), CRFS_REQUEST_COPIED) : status;
+  }
+
+  absl::Status NoteDowntime(uint64_t frozen_ns) {
+    result_.frozen_ns = frozen_ns;
+    ObjectBuilder checkpoint(snapshot_.Get("checkpoint", 1));
+    checkpoint.SetNumber("downtime", frozen_ns);
+    return snapshot_.Replace(1, checkpoint);
   }
 
   // Tasks that go on do so as soon as their memory is copied.
   absl::Status WriteFile(const MemorySource& memory, NewFile& file) {
+    const DiskWrites when = options_.copy ? DiskWrites::kAtOnce : DiskWrites::kLater;
     const absl::StatusOr<std::vector<uint32_t>> checksums =
-        WriteMemory(snapshot_, memory, file, options_.progress);
+        WriteMemory(snapshot_, memory, file, when, progress());
     if (!checksums.ok()) return checksums.status();
-    result_.frozen_ns =
-        static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_));
-    if (options_.afterwards == Afterwards::kRun) {
-      const absl::StatusOr<uint64_t> frozen = frozen_->Thaw();
-      if (!frozen.ok()) return frozen.status();
-      result_.frozen_ns = *frozen;
+    if (!options_.copy) {
+      if (absl::Status status = EndStanding(); !status.ok()) return status;
     }
-    ObjectBuilder checkpoint(snapshot_.Get("checkpoint", 1));
-    checkpoint.SetNumber("downtime", result_.frozen_ns);
-    if (absl::Status status = snapshot_.Replace(1, checkpoint); !status.ok()) return status;
     if (absl::Status status = WriteMetadata(snapshot_, *checksums, file); !status.ok()) {
       return status;
     }
     return file.Commit();
+  }
+
+  absl::Status EndStanding() {
+    if (options_.afterwards != Afterwards::kRun) {
+      return NoteDowntime(
+          static_cast<uint64_t>(absl::ToInt64Nanoseconds(absl::Now() - frozen_since_)));
+    }
+    const absl::StatusOr<uint64_t> frozen = frozen_->Thaw();
+    return frozen.ok() ? NoteDowntime(*frozen) : frozen.status();
   }
 
   // The image is safe: what the caller asked for happens to the tasks, which are still
@@ -159,6 +236,7 @@ class Checkpoint {
   absl::Status Signal() const {
     if (options_.afterwards == Afterwards::kRun) return absl::OkStatus();
     for (const pid_t pid : result_.tasks) {
+      if (pid == crfs_) continue;
       const bool kill = options_.afterwards == Afterwards::kKill;
       const absl::Status status = kill ? Sent(pid, ::kill(pid, SIGKILL)) : StopThreads(pid);
       if (!status.ok()) return status;
@@ -191,6 +269,9 @@ class Checkpoint {
   }
 
   const CheckpointOptions& options_;
+  const pid_t crfs_;
+  const bool stream_;
+  bool below_ = false;                   // crfs is a descendant of what it saves
   std::unique_ptr<FrozenTasks> frozen_;  // destroyed: all go on
   Snapshot snapshot_;
   CheckpointResult result_;
@@ -200,9 +281,14 @@ class Checkpoint {
 }  // namespace
 
 absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options) {
+  if (options.copy && options.afterwards != Afterwards::kRun) {
+    return absl::InvalidArgumentError("what is copied goes on: neither stop nor kill it");
+  }
   CheckpointOptions chosen = options;
-  if (chosen.engine == Engine::kAuto) chosen.engine = ChooseEngine();
-  const auto take = [](const CheckpointOptions& own) { return Checkpoint(own).Take(); };
+  if (chosen.engine == Engine::kAuto) chosen.engine = ChooseEngine(options);
+  const auto take = [crfs = ::getpid()](const CheckpointOptions& own) {
+    return Checkpoint(own, crfs).Take();
+  };
   return chosen.engine == Engine::kPtrace ? TakeInTracer(chosen, take) : take(chosen);
 }
 

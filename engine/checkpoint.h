@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "engine/checkpoint_writer.h"
 #include "engine/engine.h"
+#include "engine/self_request.h"
 
 namespace crfs {
 
@@ -28,6 +30,12 @@ struct CheckpointOptions {
   // Saves states that cannot be restarted too, and lists them in checkpoint/unsupported;
   // otherwise such a checkpoint is refused, and each state is in the message.
   bool inspect = false;
+  // The tasks go on as soon as their memory is copied by fork(2), with kRun alone; the kernel
+  // engine cannot. Without it they stand until their memory is written.
+  bool copy = false;
+  // Of the program that has asked for it, with `copy` alone: it is told when it goes on, and its
+  // copy that it is one. How it ends, the caller of TakeCheckpoint tells it.
+  std::optional<SelfRequest> request;
   CopyProgress progress;
 };
 
@@ -38,9 +46,10 @@ struct CheckpointResult {
   std::vector<std::string> unsupported;  // with `inspect`
 };
 
-// On any error the tasks go on as if nothing had been
-// (also with kStop and kKill), and no image is left. Messages: `PATH or task: what is
-// wrong: what to do`, several lines for several states.
+// crfs is never a part of what it saves: below a task of the tree, it and its children are left
+// out. On any error the tasks go on as if nothing had been (also with kStop and kKill), and no
+// image is left. Messages: `PATH or task: what is wrong: what to do`, several lines for several
+// states.
 absl::StatusOr<CheckpointResult> TakeCheckpoint(const CheckpointOptions& options);
 
 }  // namespace crfs

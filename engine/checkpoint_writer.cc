@@ -35,13 +35,13 @@ absl::Status WriteRecords(const Snapshot& snapshot, ImageWriter& writer) {
 
 absl::StatusOr<std::vector<uint32_t>> WriteMemory(const Snapshot& snapshot,
                                                   const MemorySource& memory, const NewFile& file,
-                                                  const CopyProgress& progress) {
+                                                  DiskWrites when, const CopyProgress& progress) {
   NullSink sink;
   ImageWriter writer(&sink);
   if (absl::Status status = WriteRecords(snapshot, writer); !status.ok()) return status;
   const absl::StatusOr<uint64_t> begin = writer.BeginData();
   if (!begin.ok()) return begin.status();
-  return CopyInPlace(memory, file.fd(), *begin, DiskWrites::kLater, progress);
+  return CopyInPlace(memory, file.fd(), *begin, when, progress);
 }
 
 absl::Status WriteMetadata(const Snapshot& snapshot, const std::vector<uint32_t>& checksums,

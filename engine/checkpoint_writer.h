@@ -22,7 +22,7 @@ namespace crfs {
 // checksums of its chunks. `progress` is called by one thread at a time.
 absl::StatusOr<std::vector<uint32_t>> WriteMemory(const Snapshot& snapshot,
                                                   const MemorySource& memory, const NewFile& file,
-                                                  const CopyProgress& progress);
+                                                  DiskWrites when, const CopyProgress& progress);
 
 // Step two: writes all the rest. The sizes of the snapshot's objects must be what they were
 // in step one.

@@ -35,6 +35,17 @@ class FrozenTasks {
   // The memory of one mm or shmem object, after Capture: pread(2) at an address or a file offset,
   // by any thread.
   virtual absl::StatusOr<UniqueFd> OpenMemory(uint32_t type, uint64_t id) = 0;
+  // Copies all memory, after Capture and before Thaw: from then on OpenMemory opens that of an mm
+  // as it was now, also after Thaw, for as long as this lives. What fork(2) does not copy is not in
+  // it. UNIMPLEMENTED: this engine cannot.
+  virtual absl::Status CopyMemory(const Snapshot&) {
+    return absl::UnimplementedError(
+        "the kernel engine copies no memory: use the ptrace engine (--engine ptrace)");
+  }
+  // The process that holds the copy of an mm; it does not run.
+  virtual absl::StatusOr<pid_t> CopyOf(uint64_t /*mm*/) const {
+    return absl::NotFoundError("there is no copy");
+  }
   // Lets all go on; returns how long they stood, nanoseconds. FAILED_PRECONDITION: it has been
   // called before.
   virtual absl::StatusOr<uint64_t> Thaw() = 0;

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/snapshot.h"
@@ -29,20 +29,31 @@ class MemorySource : public DataSource {
   // Keeps what it needs of `snapshot`; opens each memory once.
   static absl::StatusOr<MemorySource> Create(const Snapshot& snapshot, const OpenMemory& open);
 
+  // Reads the chosen extents now, into `file`, and from there from then on.
+  absl::Status Keep(const Snapshot& snapshot,
+                    absl::FunctionRef<bool(const OwnedExtent& owned)> which, UniqueFd file);
+  // From then on the memory of each mm is read from what `open` opens.
+  absl::Status ReopenAddressSpaces(const OpenMemory& open);
+
   uint64_t size() const override { return size_; }
   absl::Status Read(uint64_t offset, std::span<char> buffer) const override;
 
  private:
+  struct Memory {
+    uint32_t type;  // 0: the file of Keep
+    uint64_t id;
+    UniqueFd fd;
+  };
   struct Run {
     uint64_t begin;   // where it begins in the data
     uint64_t length;  // bytes
-    int fd;           // one of memories_
+    size_t memory;    // one of memories_
     uint64_t source;  // where it begins there
     uint64_t end;     // what lies beyond it there is zero: a shmem ends within a page
   };
 
-  std::vector<Run> runs_;
-  std::vector<UniqueFd> memories_;
+  std::vector<Run> runs_;  // as the extents of the snapshot
+  std::vector<Memory> memories_;
   uint64_t size_ = 0;
 };
 

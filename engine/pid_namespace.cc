@@ -55,19 +55,6 @@ struct Told {
   }
 }
 
-// 0, or an errno. `what` says what could not be done.
-int MakeMounts(const char** what) {
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    *what = "mounts cannot be made private";
-    return errno;
-  }
-  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    *what = "/proc cannot be mounted";
-    return errno;
-  }
-  return 0;
-}
-
 // Closes all but two, the first of which is below the second, and the standard ones.
 void CloseAllBut(unsigned one, unsigned other) {
   if (one > 3) ::close_range(3, one - 1, 0);
@@ -85,8 +72,7 @@ bool Hear(int listen) {
                           absl::FunctionRef<pid_t()> make) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (user == UserNamespace::kOwn && !Hear(listen)) ::_exit(kFailedExit);  // its users are there
-  const char* what;
-  if (const int error = MakeMounts(&what); error != 0) Tell(tell, what, error);
+  if (const char* what = MountOwnProc(); what != nullptr) Tell(tell, what, errno);
   const pid_t root = make();
   if (root < 0) ::_exit(kFailedExit);  // the board has been told
   const Told good = {};
@@ -137,16 +123,23 @@ void NamespaceRoot::LetLive() {
   listen.reset();
 }
 
+const char* MountOwnProc() {
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return "mounts cannot be made private";
+  }
+  if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    return "/proc cannot be mounted";
+  }
+  return nullptr;
+}
+
 int TryUserNamespace() {
   clone_args arguments = {};
   arguments.flags = FlagsFor(UserNamespace::kOwn);
   arguments.exit_signal = SIGCHLD;
   const long first = ::syscall(SYS_clone3, &arguments, sizeof(arguments));
   if (first < 0) return errno;
-  if (first == 0) {
-    const char* what;
-    ::_exit(MakeMounts(&what));
-  }
+  if (first == 0) ::_exit(MountOwnProc() == nullptr ? 0 : errno);
   int status = 0;
   while (::waitpid(static_cast<pid_t>(first), &status, 0) < 0 && errno == EINTR) {
   }

@@ -31,6 +31,9 @@ enum class UserNamespace { kSame, kOwn };
 
 // 0, or an errno: whether kOwn is possible here. Leaves nothing behind.
 int TryUserNamespace();
+// In a task that has a pid and a mount namespace of its own: makes its mounts its own, and mounts
+// the /proc of its pids. What could not be done, with errno; nullptr: all is.
+const char* MountOwnProc();
 
 // Makes a pid namespace with a mount namespace of its own, in which /proc is that of the new
 // pids. `make` runs in its first task and returns the pid, in there, of the root of the program

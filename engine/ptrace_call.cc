@@ -113,10 +113,11 @@ absl::Status ThreadCalls::Begin() {
   return absl::OkStatus();
 }
 
-absl::Status PrepareCall(TracedThread& thread, user_regs_struct registers, uint64_t instruction,
-                         long number, std::initializer_list<uint64_t> arguments) {
+user_regs_struct CallRegisters(const user_regs_struct& before, uint64_t instruction, long number,
+                               std::initializer_list<uint64_t> arguments) {
   std::array<uint64_t, 6> values = {};
   std::copy(arguments.begin(), arguments.end(), values.begin());
+  user_regs_struct registers = before;
   registers.rip = instruction;
   registers.rax = static_cast<uint64_t>(number);
   registers.orig_rax = ~uint64_t{0};  // in no call: nothing for the kernel to restart
@@ -126,25 +127,30 @@ absl::Status PrepareCall(TracedThread& thread, user_regs_struct registers, uint6
   registers.r10 = values[3];
   registers.r8 = values[4];
   registers.r9 = values[5];
-  return thread.SetRegisters(registers);
+  return registers;
 }
 
-absl::StatusOr<long> MakeCall(TracedThread& thread, user_regs_struct registers,
-                              uint64_t instruction, long number,
-                              std::initializer_list<uint64_t> arguments) {
-  absl::Status status = PrepareCall(thread, registers, instruction, number, arguments);
-  if (!status.ok()) return status;
+absl::StatusOr<long> CallWith(TracedThread& thread, const user_regs_struct& registers) {
+  if (absl::Status status = thread.SetRegisters(registers); !status.ok()) return status;
   for (int edge = 0; edge < 2; ++edge) {  // its entry, its exit
-    if (status = thread.RunToSystemCall(); !status.ok()) return status;
+    if (absl::Status status = thread.RunToSystemCall(); !status.ok()) return status;
   }
   const absl::StatusOr<user_regs_struct> after = thread.Registers();
   if (!after.ok()) return after.status();
   return static_cast<long>(after->rax);
 }
 
-absl::StatusOr<long> ThreadCalls::Call(long number, std::initializer_list<uint64_t> arguments) {
+absl::StatusOr<long> ThreadCalls::CallAt(uint64_t instruction, long number,
+                                         std::initializer_list<uint64_t> arguments) {
   ran_ = true;
-  return MakeCall(thread_, registers_, instruction_, number, arguments);
+  return CallWith(thread_, CallRegisters(registers_, instruction, number, arguments));
+}
+
+absl::Status ThreadCalls::PutSequenceBack(const TracedThread& copy) const {
+  if (rseq_address_ == 0) return absl::OkStatus();
+  return WriteRestartableSequence(copy)
+             ? absl::OkStatus()
+             : copy.Failed(-EIO, "its restartable sequence cannot be written");
 }
 
 absl::Status ThreadCalls::Read(uint64_t offset, std::span<char> buffer) const {
@@ -169,11 +175,12 @@ void ThreadCalls::KeepRestartableSequence() {
   rseq_ = std::move(bytes);
 }
 
-void ThreadCalls::RestoreRestartableSequence() const {
-  if (rseq_address_ == 0) return;
+bool ThreadCalls::WriteRestartableSequence(const TracedThread& thread) const {
+  if (rseq_address_ == 0) return true;
   const iovec local = {const_cast<char*>(rseq_.data()), rseq_.size()};
   const iovec remote = {reinterpret_cast<void*>(rseq_address_), rseq_.size()};
-  (void)::process_vm_writev(thread_.tid(), &local, 1, &remote, 1, 0);
+  return ::process_vm_writev(thread.tid(), &local, 1, &remote, 1, 0) ==
+         static_cast<ssize_t>(rseq_.size());
 }
 
 absl::Status ThreadCalls::SetMask(uint64_t mask) const {
@@ -186,7 +193,7 @@ absl::Status ThreadCalls::SetMask(uint64_t mask) const {
 // of Interrupt; at the exit of a call the thread would see them as they are.
 absl::Status ThreadCalls::Restore() {
   if (absl::Status status = thread_.SetRegisters(registers_); !status.ok()) return status;
-  RestoreRestartableSequence();
+  (void)WriteRestartableSequence(thread_);
   if (absl::Status status = SetMask(mask_); !status.ok()) return status;
   return ran_ ? thread_.ReturnToStop() : absl::OkStatus();
 }
@@ -201,7 +208,7 @@ absl::Status ThreadCalls::SleepAgain() {
   registers.orig_rax = ~uint64_t{0};
   if (absl::Status status = thread_.SetRegisters(registers); !status.ok()) return status;
   if (absl::Status status = thread_.RunToSystemCall(); !status.ok()) return status;
-  RestoreRestartableSequence();
+  (void)WriteRestartableSequence(thread_);
   if (absl::Status status = SetMask(mask_); !status.ok()) return status;
   if (absl::Status status = thread_.ReturnToStop(); !status.ok()) return status;
   const absl::StatusOr<user_regs_struct> after = thread_.Registers();

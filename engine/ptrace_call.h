@@ -18,6 +18,7 @@
 #include <sys/user.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,15 +33,12 @@ namespace crfs {
 // The address of a `syscall` instruction in a task's memory. FAILED_PRECONDITION: there is none.
 absl::StatusOr<uint64_t> FindSyscallInstruction(pid_t pid);
 
-// Has a stopped thread make one call with an instruction of its program; all else in its registers
-// is `registers`. It stands at the exit of the call then. The result, minus an errno for an error;
-// at most six arguments.
-absl::StatusOr<long> MakeCall(TracedThread& thread, user_regs_struct registers,
-                              uint64_t instruction, long number,
-                              std::initializer_list<uint64_t> arguments);
-// Puts such a call into its registers, to be made when it runs.
-absl::Status PrepareCall(TracedThread& thread, user_regs_struct registers, uint64_t instruction,
-                         long number, std::initializer_list<uint64_t> arguments);
+// The registers of a thread that makes a call at a `syscall` instruction; the others are those of
+// `before`. At most six arguments.
+user_regs_struct CallRegisters(const user_regs_struct& before, uint64_t instruction, long number,
+                               std::initializer_list<uint64_t> arguments);
+// Has a stopped thread make the call of such registers; its result, minus an errno for an error.
+absl::StatusOr<long> CallWith(TracedThread& thread, const user_regs_struct& registers);
 
 // A page of the thread's own address space that the kernel may write results into lies in it for
 // as long as this lives.
@@ -65,8 +63,16 @@ class ThreadCalls {
   uint64_t page() const { return page_; }
   static constexpr uint64_t kPageSize = 4096;
 
-  // The result, minus an errno for an error. At most six arguments.
-  absl::StatusOr<long> Call(long number, std::initializer_list<uint64_t> arguments);
+  // As CallWith.
+  absl::StatusOr<long> Call(long number, std::initializer_list<uint64_t> arguments) {
+    return CallAt(instruction_, number, arguments);
+  }
+  // The same at another `syscall` instruction.
+  absl::StatusOr<long> CallAt(uint64_t instruction, long number,
+                              std::initializer_list<uint64_t> arguments);
+  // In a copy of the memory that was made meanwhile, the restartable sequence that the thread
+  // stands in is missing: puts it back.
+  absl::Status PutSequenceBack(const TracedThread& copy) const;
   // What stands in the page.
   absl::Status Read(uint64_t offset, std::span<char> buffer) const;
   template <typename T>
@@ -79,7 +85,7 @@ class ThreadCalls {
 
  private:
   void KeepRestartableSequence();
-  void RestoreRestartableSequence() const;
+  bool WriteRestartableSequence(const TracedThread& thread) const;
   absl::Status SetMask(uint64_t mask) const;
   absl::Status Restore();
   absl::Status SleepAgain();

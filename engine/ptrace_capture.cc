@@ -3,7 +3,6 @@
 #include "engine/ptrace_capture.h"
 
 #include <fcntl.h>
-#include <sys/ptrace.h>
 
 #include <cerrno>
 #include <map>
@@ -26,8 +25,6 @@
 
 namespace crfs {
 namespace {
-
-constexpr unsigned long kSuspendSeccomp = 1UL << 21;  // PTRACE_O_SUSPEND_SECCOMP
 
 // What is read of one task before its objects are made.
 struct TaskReading {
@@ -97,7 +94,6 @@ class Capturer {
     return reading;
   }
 
-  // A filter might kill the thread for a call that is not its own.
   static absl::StatusOr<Answers> Ask(TracedThread& thread, const ThreadReading& reading,
                                      uint64_t instruction, bool whole_task) {
     const std::string name = absl::StrCat("task ", thread.pid(), ": thread ", thread.tid());
@@ -106,13 +102,7 @@ class Capturer {
           name, " has its system calls dispatched (prctl(2), ",
           "PR_SET_SYSCALL_USER_DISPATCH), which cannot be restarted: ", "start it without that"));
     }
-    if (reading.status.Number("Seccomp") != 0 &&
-        thread.Ptrace(PTRACE_SETOPTIONS, 0,
-                      reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD | kSuspendSeccomp)) != 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(name, " runs under seccomp, which only a privileged process can suspend, ",
-                       "to ask it: run crfs as root, or start it without the filter"));
-    }
+    if (absl::Status status = thread.SuspendSeccomp(); !status.ok()) return status;
     return AskThread(thread, instruction, reading.restore_sigmask, whole_task);
   }
 

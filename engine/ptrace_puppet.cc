@@ -32,7 +32,7 @@ Puppet::~Puppet() {
 }
 
 absl::StatusOr<long> Puppet::Call(long number, std::initializer_list<uint64_t> arguments) {
-  return MakeCall(trace_, registers_, instruction_, number, arguments);
+  return CallWith(trace_, CallRegisters(registers_, instruction_, number, arguments));
 }
 
 absl::Status Puppet::Do(absl::string_view what, long number,
@@ -45,7 +45,8 @@ absl::Status Puppet::Do(absl::string_view what, long number,
 
 absl::StatusOr<long> Puppet::CallInterrupted(long number,
                                              std::initializer_list<uint64_t> arguments) {
-  absl::Status status = PrepareCall(trace_, registers_, instruction_, number, arguments);
+  absl::Status status =
+      trace_.SetRegisters(CallRegisters(registers_, instruction_, number, arguments));
   status.Update(status.ok() ? trace_.RunToSystemCall() : absl::OkStatus());
   status.Update(status.ok() ? trace_.ReturnToStop() : absl::OkStatus());
   if (!status.ok()) return status;

@@ -28,6 +28,7 @@ namespace {
 constexpr absl::Duration kStopTimeout = absl::Seconds(10);
 constexpr int kEventStop = 128;  // PTRACE_EVENT_STOP, which not every <sys/ptrace.h> has
 constexpr int kSystemCallStop = SIGTRAP | 0x80;
+constexpr unsigned long kSuspendSeccomp = 1UL << 21;  // PTRACE_O_SUSPEND_SECCOMP
 constexpr size_t kStateMax = 64 << 10;
 
 absl::Status Gone(pid_t pid) {
@@ -38,8 +39,8 @@ absl::Status Gone(pid_t pid) {
 
 absl::StatusOr<TracedThread> TracedThread::Seize(pid_t pid, pid_t tid, unsigned long options) {
   TracedThread thread(pid, tid);
-  const long result =
-      thread.Ptrace(PTRACE_SEIZE, 0, reinterpret_cast<void*>(PTRACE_O_TRACESYSGOOD | options));
+  thread.options_ = PTRACE_O_TRACESYSGOOD | options;
+  const long result = thread.Ptrace(PTRACE_SEIZE, 0, reinterpret_cast<void*>(thread.options_));
   if (result == 0) return thread;
   thread.tid_ = 0;
   if (result == -ESRCH) return Gone(pid);
@@ -53,14 +54,24 @@ absl::StatusOr<TracedThread> TracedThread::Seize(pid_t pid, pid_t tid, unsigned 
       "task ", pid, ": you may not ptrace it: run crfs as its user or as root (ptrace(2))"));
 }
 
+TracedThread TracedThread::Attached(const TracedThread& parent, pid_t pid) {
+  TracedThread thread(pid, pid);
+  thread.options_ = parent.options_;
+  return thread;
+}
+
 TracedThread::TracedThread(TracedThread&& other) noexcept
-    : pid_(other.pid_), tid_(std::exchange(other.tid_, 0)), in_group_stop_(other.in_group_stop_) {}
+    : pid_(other.pid_),
+      tid_(std::exchange(other.tid_, 0)),
+      in_group_stop_(other.in_group_stop_),
+      options_(other.options_) {}
 
 TracedThread& TracedThread::operator=(TracedThread&& other) noexcept {
   Detach();
   pid_ = other.pid_;
   tid_ = std::exchange(other.tid_, 0);
   in_group_stop_ = other.in_group_stop_;
+  options_ = other.options_;
   return *this;
 }
 
@@ -128,6 +139,28 @@ absl::Status TracedThread::WaitUntilStopped() {
         Ptrace(PTRACE_CONT, 0, reinterpret_cast<void*>(static_cast<unsigned long>(signal)));
     if (result != 0) return Failed(result, "cannot go on");
   }
+}
+
+long TracedThread::SetOption(unsigned long option) {
+  const unsigned long options = options_ | option;
+  const long result = Ptrace(PTRACE_SETOPTIONS, 0, reinterpret_cast<void*>(options));
+  if (result == 0) options_ = options;
+  return result;
+}
+
+absl::Status TracedThread::SuspendSeccomp() {
+  const absl::StatusOr<ProcStatus> status = ReadThreadStatus(pid_, tid_);
+  if (!status.ok()) return status.status();
+  if (status->Number("Seccomp") == 0 || SetOption(kSuspendSeccomp) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "task ", pid_, ": thread ", tid_,
+      " runs under seccomp, which only a privileged process can suspend, to ask it: run crfs as "
+      "root, or start it without the filter"));
+}
+
+absl::Status TracedThread::DieWithTracer() {
+  const long result = SetOption(PTRACE_O_EXITKILL);
+  return result == 0 ? absl::OkStatus() : Failed(result, "cannot be tied to crfs");
 }
 
 absl::Status TracedThread::RunToSystemCall() {

@@ -32,6 +32,9 @@ class TracedThread {
   // `options`: PTRACE_O_* besides TRACESYSGOOD.
   static absl::StatusOr<TracedThread> Seize(pid_t pid, pid_t tid, unsigned long options = 0);
 
+  // A process that a thread has just made with CLONE_PTRACE: it is traced as that one is.
+  static TracedThread Attached(const TracedThread& parent, pid_t pid);
+
   TracedThread(TracedThread&& other) noexcept;
   TracedThread& operator=(TracedThread&& other) noexcept;
   ~TracedThread() { Detach(); }
@@ -54,6 +57,12 @@ class TracedThread {
   // The extended state (NT_X86_XSTATE).
   absl::StatusOr<std::string> ExtendedState() const;
 
+  // A filter of system calls does not see what the thread is made to call from now on; it might
+  // kill it for that. FAILED_PRECONDITION: there is one, and the caller is not privileged.
+  absl::Status SuspendSeccomp();
+  // The kernel kills it when the tracer dies.
+  absl::Status DieWithTracer();
+
   // Runs it up to the next edge of a system call.
   absl::Status RunToSystemCall();
   // From the exit of a system call back into a stop as after Interrupt.
@@ -64,16 +73,20 @@ class TracedThread {
   absl::Status Failed(long error, absl::string_view what) const;
 
   void Detach();
+  // It has ended and has been waited for.
+  void Forget() { tid_ = 0; }
 
  private:
   TracedThread(pid_t pid, pid_t tid) : pid_(pid), tid_(tid) {}
   // What waitpid(2) says of it; `may_sleep`: it may never answer.
   absl::StatusOr<int> Wait(bool may_sleep) const;
   absl::Status Ended();
+  long SetOption(unsigned long option);
 
   pid_t pid_;
   pid_t tid_;  // 0: moved from, or detached
   bool in_group_stop_ = false;
+  unsigned long options_ = 0;  // of PTRACE_SETOPTIONS
 };
 
 }  // namespace crfs

@@ -17,6 +17,7 @@
 
 #include "absl/strings/string_view.h"
 #include "engine/blocked_signals.h"
+#include "index/edit_error.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -58,6 +59,7 @@ std::string Pack(const absl::StatusOr<CheckpointResult>& result) {
   std::string bytes;
   Put(bytes, static_cast<uint64_t>(result.status().code()));
   Put(bytes, result.status().message());
+  Put(bytes, static_cast<uint64_t>(EditErrno(result.status()).value_or(0)));
   if (!result.ok()) return bytes;
   Put(bytes, result->tasks.size());
   for (const pid_t pid : result->tasks) Put(bytes, static_cast<uint64_t>(pid));
@@ -71,7 +73,11 @@ std::string Pack(const absl::StatusOr<CheckpointResult>& result) {
 absl::StatusOr<CheckpointResult> Unpack(absl::string_view bytes) {
   const auto code = static_cast<absl::StatusCode>(TakeNumber(bytes));
   const std::string message = TakeText(bytes);
-  if (code != absl::StatusCode::kOk) return absl::Status(code, message);
+  const int error = static_cast<int>(TakeNumber(bytes));
+  if (code != absl::StatusCode::kOk) {
+    const absl::Status status(code, message);
+    return error == 0 ? status : WithErrno(status, error);
+  }
   CheckpointResult result;
   for (uint64_t left = TakeNumber(bytes); left > 0; --left) {
     result.tasks.push_back(static_cast<pid_t>(TakeNumber(bytes)));
@@ -146,9 +152,10 @@ absl::StatusOr<CheckpointResult> TakeInTracer(
   if (tracer < 0) return absl::ErrnoToStatus(errno, "a process that traces cannot be made");
   if (tracer == 0) BeTracer(tell.get(), maker, options, take);
   tell.reset();
-  absl::StatusOr<CheckpointResult> result = absl::AbortedError(
-      "the process that took the checkpoint was killed: the tasks go on, no "
-      "image is left");
+  absl::StatusOr<CheckpointResult> result = WithErrno(
+      absl::AbortedError("the process that took the checkpoint was killed: the tasks go on, no "
+                         "image is left"),
+      ECANCELED);
   Head head;
   while (Receive(listen.get(), &head, sizeof(head))) {
     std::string body(head.length, '\0');

@@ -94,7 +94,7 @@ class Coordinator {
     std::optional<ForegroundGroup> terminal = ForegroundGroup::Give(root_);
     if (absl::Status status = engine_->Start(); !status.ok()) return Cause(status);
     started_ = true;
-    if (options_.pid_namespace) namespace_.LetLive();
+    if (namespace_.first > 0) namespace_.LetLive();
     if (terminal.has_value()) terminal->Keep();
     if (options_.progress) options_.progress(checkpoint_.memory_size(), checkpoint_.memory_size());
     return Restarted{.root = root_, .child = child_, .signals = std::move(blocked)};
@@ -145,18 +145,20 @@ class Coordinator {
       (*counters)[i].store(threads);
       making.to_join.emplace(table, (*counters)[i++]);
     }
-    if (options_.pid_namespace) {
+    if (options_.pid_namespace && plan_.root.pid == 1) {
+      child_ = root_ = MakeRootTask(making, RootPlace::kNewPidNamespace);
+    } else if (options_.pid_namespace) {
       absl::StatusOr<NamespaceRoot> made = MakePidNamespace(plan_.root.pid, user_namespace_, [&] {
         // In a user namespace of its own it has all rights there, and its groups no names.
         if (user_namespace_ == UserNamespace::kOwn) own_ = OwnCredWithGroups(own_.groups);
-        return MakeRootTask(making);
+        return MakeRootTask(making, RootPlace::kBesideCaller);
       });
       if (!made.ok()) return made.status();
       namespace_ = *std::move(made);
       child_ = namespace_.first;
       root_ = namespace_.root;
     } else {
-      child_ = root_ = MakeRootTask(making);
+      child_ = root_ = MakeRootTask(making, RootPlace::kBesideCaller);
     }
     return AwaitJoined();
   }

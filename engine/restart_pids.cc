@@ -78,7 +78,7 @@ class PidChecker {
         check_.Add(path, absl::StrCat("its id, ", pid, ", is taken by ", Taker(pid)),
                    "end that one, or restart with --pidns");
       }
-    } else if (number == 1) {
+    } else if (number == 1 && root_.KeyNumber() != 1) {
       check_.Add(path, "its id, 1, is that of the first task of the new pid namespace",
                  "restart without --pidns in a namespace whose 1 is free");
     }

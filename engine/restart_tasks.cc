@@ -22,6 +22,7 @@
 #include "crfs/ioctl.h"
 #include "crfs/schema.h"
 #include "crfs/words.h"
+#include "engine/pid_namespace.h"
 #include "engine/ptrace_answers.h"
 #include "engine/raw_call.h"
 #include "engine/restart_task_state.h"
@@ -122,8 +123,9 @@ long Join(const ThreadStart& start) {
 struct TaskStart {
   const TaskMaking* making;
   const TaskPlan* plan;
-  pid_t parent;
-  Turn* turn;  // of its maker's address space, if it shares that; else nullptr
+  pid_t parent;  // as the task sees it
+  bool first;    // of a pid namespace
+  Turn* turn;    // of its maker's address space, if it shares that; else nullptr
 };
 [[noreturn]] void BeginTask(void* argument);
 
@@ -151,10 +153,11 @@ clone_args WithId(const pid_t* id) {
   return arguments;
 }
 
-enum class Kinship { kChild, kSibling };
+enum class Kinship { kChild, kSibling, kFirst };
 
 // `turn`: of the caller's address space, held; nullptr if the task does not share it. A sibling
-// becomes a child of the caller's parent. The result of clone3(2), or minus an errno.
+// becomes a child of the caller's parent; the first one is that of a new pid namespace. The result
+// of clone3(2), or minus an errno.
 long MakeTask(const TaskMaking& making, const TaskPlan& plan, Turn* turn, Kinship kinship) {
   const ObjectView task = making.checkpoint.Get("task", plan.id);
   const pid_t tid = plan.pid;
@@ -166,9 +169,13 @@ long MakeTask(const TaskMaking& making, const TaskPlan& plan, Turn* turn, Kinshi
   } else {
     arguments.exit_signal = task.Number("exit_signal");
   }
-  auto* const start =
-      new TaskStart{&making, &plan, kinship == Kinship::kSibling ? ::getppid() : ::getpid(),
-                    plan.shares_mm ? turn : nullptr};
+  pid_t parent = kinship == Kinship::kSibling ? ::getppid() : ::getpid();
+  if (kinship == Kinship::kFirst) {
+    arguments.flags |= CLONE_NEWPID | CLONE_NEWNS;
+    parent = 0;
+  }
+  auto* const start = new TaskStart{&making, &plan, parent, kinship == Kinship::kFirst,
+                                    plan.shares_mm ? turn : nullptr};
   const long pid = plan.shares_mm ? CloneBeside(arguments, kTaskStackSize, &BeginTask, start)
                                   : CloneApart(arguments);
   if (pid < 0) making.board.Fail("", CRFS_TAG_task, plan.id, static_cast<int>(-pid));
@@ -377,13 +384,18 @@ class Maker {
   // Dies with its parent; one that is dead already does not tell.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != start.parent) Exit(kFailedExit);
+  if (start.first && MountOwnProc() != nullptr) {
+    start.making->board.Fail("ns/mnt", CRFS_TAG_task, start.plan->id, errno);
+    Exit(kFailedExit);
+  }
   Maker(*start.making, *start.plan, turn).Become();
 }
 
 }  // namespace
 
-pid_t MakeRootTask(const TaskMaking& making) {
-  return static_cast<pid_t>(MakeTask(making, making.plan.root, nullptr, Kinship::kChild));
+pid_t MakeRootTask(const TaskMaking& making, RootPlace place) {
+  const Kinship kinship = place == RootPlace::kNewPidNamespace ? Kinship::kFirst : Kinship::kChild;
+  return static_cast<pid_t>(MakeTask(making, making.plan.root, nullptr, kinship));
 }
 
 }  // namespace crfs

@@ -36,10 +36,14 @@ struct TaskMaking {
   std::map<uint64_t, std::atomic<uint32_t>&> to_join;
 };
 
+// kNewPidNamespace: the root is the first task of one, with the pid 1, and has a mount namespace
+// with the /proc of that.
+enum class RootPlace { kBesideCaller, kNewPidNamespace };
+
 // Makes the root task as a child of the caller, which makes its children, and so on. Returns
 // its pid, or -1: the board tells why. The caller has no other threads, and all signals
 // blocked. Dies with its parent until it has joined.
-pid_t MakeRootTask(const TaskMaking& making);
+pid_t MakeRootTask(const TaskMaking& making, RootPlace place);
 
 }  // namespace crfs
 

@@ -55,6 +55,13 @@ void CheckWithoutModule(const RestartCheck& check) {
   for (const uint64_t id : check.checkpoint.Ids("task")) {
     CheckTask(check, check.checkpoint.Get("task", id));
   }
+  const uint64_t root = check.checkpoint.Get("checkpoint", 1).Number("root");
+  if (check.options.pid_namespace && check.checkpoint.Get("task", root).KeyNumber() == 1) {
+    check.Add("--pidns",
+              "the program is the first of its pid namespace, which the ptrace engine "
+              "cannot make",
+              kRemedy);
+  }
   for (const uint64_t id : check.checkpoint.Ids("mm")) {
     const ObjectView mm = check.checkpoint.Get("mm", id);
     if (mm.Number("dumpable") < 2) continue;

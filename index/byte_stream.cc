@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "index/edit_error.h"
 
 namespace crfs {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 constexpr size_t kPiece = size_t{1} << 30;
 
 absl::Status Failed(absl::string_view name, absl::string_view what, int error) {
-  return absl::ErrnoToStatus(error, absl::StrCat(name, ": ", what));
+  return WithErrno(absl::ErrnoToStatus(error, absl::StrCat(name, ": ", what)), error);
 }
 
 absl::Status WriteAll(int fd, absl::string_view name, absl::string_view bytes) {

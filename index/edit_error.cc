@@ -16,7 +16,10 @@ constexpr absl::string_view kErrno = "crfs/errno";
 }  // namespace
 
 absl::Status EditError(int error, absl::string_view message) {
-  absl::Status status(absl::ErrnoToStatusCode(error), message);
+  return WithErrno(absl::Status(absl::ErrnoToStatusCode(error), message), error);
+}
+
+absl::Status WithErrno(absl::Status status, int error) {
   status.SetPayload(kErrno, absl::Cord(absl::StrCat(error)));
   return status;
 }

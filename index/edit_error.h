@@ -16,7 +16,10 @@ namespace crfs {
 // The status code is the one that absl::ErrnoToStatus gives.
 absl::Status EditError(int error, absl::string_view message);
 
-// The errno of an EditError.
+// The same status, with this errno.
+absl::Status WithErrno(absl::Status status, int error);
+
+// The errno of an EditError, or of WithErrno.
 std::optional<int> EditErrno(const absl::Status& status);
 
 }  // namespace crfs

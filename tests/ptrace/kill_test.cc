@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ namespace {
 
 constexpr int kRounds = kSanitized ? 20 : 150;
 constexpr int kKinds = 5;
+constexpr char kName[] = "crfs-kill-test";
 
 void Nothing(int) {}
 
@@ -56,7 +58,7 @@ bool Turn(int kind, int end, int set) {
   }
 }
 
-pid_t StartCheckpoint(pid_t pid) {
+pid_t StartCheckpoint(pid_t pid, const char* option) {
   const pid_t crfs = ::fork();
   if (crfs != 0) return crfs;
   const std::string target = std::to_string(pid);
@@ -64,14 +66,17 @@ pid_t StartCheckpoint(pid_t pid) {
   ::dup2(null, STDOUT_FILENO);
   ::dup2(null, STDERR_FILENO);
   ::execl(std::getenv("CRFS"), "crfs", "checkpoint", target.c_str(), "-o", "-", "--inspect",
-          "--engine", "ptrace", nullptr);
+          "--engine", "ptrace", option, nullptr);
   ::_exit(127);
 }
 
-TEST(Killed, CrfsLeavesTheProgramAsItWas) {
+// `option`: of crfs checkpoint, or nullptr. `reaper`: the program is one of orphans.
+void ExpectAsItWas(const char* option, bool reaper) {
   ASSERT_NE(std::getenv("CRFS"), nullptr);
   Program program(
-      [](Board& board) {
+      [reaper](Board& board) {
+        ::prctl(PR_SET_CHILD_SUBREAPER, reaper);
+        ::prctl(PR_SET_NAME, kName);
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) ::_exit(2);
         ::signal(SIGUSR1, Nothing);
@@ -93,14 +98,17 @@ TEST(Killed, CrfsLeavesTheProgramAsItWas) {
           });
         }
         for (std::thread& thread : threads) thread.join();
+        // No copy of it is its child, nor was one left as a zombie.
+        if (::waitpid(-1, nullptr, __WALL | WNOHANG) != -1 || errno != ECHILD) board.wrong = 1;
       },
       kKinds);
   const std::string blocked = StatusLine(program.pid(), "SigBlk");
+  ASSERT_EQ(ProcessesNamed(kName), std::vector<pid_t>{program.pid()});
   const std::string maps = ReadProcFile(ProcPath(program.pid(), "maps")).value_or("");
   std::mt19937 random(20240607);
   int cut = 0;
   for (int round = 0; round < kRounds; ++round) {
-    const pid_t crfs = StartCheckpoint(program.pid());
+    const pid_t crfs = StartCheckpoint(program.pid(), option);
     ::usleep(std::uniform_int_distribution<useconds_t>(0, kSanitized ? 600'000 : 80'000)(random));
     ::kill(crfs, SIGKILL);
     int status;
@@ -115,12 +123,17 @@ TEST(Killed, CrfsLeavesTheProgramAsItWas) {
     }
     ASSERT_EQ(program.board().wrong, 0) << "round " << round;
     ASSERT_EQ(StatusLine(program.pid(), "SigBlk"), blocked);
+    ASSERT_TRUE(Eventually([&] { return ProcessesNamed(kName).size() == 1; })) << "a copy is left";
   }
   EXPECT_GT(cut, kRounds / 4) << "crfs was hardly ever killed in time";
   EXPECT_EQ(ReadProcFile(ProcPath(program.pid(), "maps")).value_or(""), maps);
   program.board().go = 1;
   EXPECT_EQ(program.Wait(), 0);
 }
+
+TEST(Killed, CrfsLeavesTheProgramAsItWas) { ExpectAsItWas(nullptr, false); }
+TEST(Killed, CrfsLeavesNoCopy) { ExpectAsItWas("--fork", false); }
+TEST(Killed, CrfsLeavesNoCopyWithWhoReapsOrphans) { ExpectAsItWas("--fork", true); }
 
 }  // namespace
 }  // namespace crfs

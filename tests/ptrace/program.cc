@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 #include <utility>
 
@@ -129,6 +131,18 @@ ObjectView FdOf(const LoadedCheckpoint& checkpoint, pid_t pid, int fd) {
 
 ObjectView FileOf(const LoadedCheckpoint& checkpoint, pid_t pid, int fd) {
   return checkpoint.Get("file", FdOf(checkpoint, pid, fd).Number("file"));
+}
+
+std::vector<pid_t> ProcessesNamed(absl::string_view name) {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    pid_t pid;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    const std::string comm = ReadProcFile(ProcPath(pid, "comm")).value_or("");
+    if (comm == absl::StrCat(name, "\n") && StateOf(pid) != 'Z') found.push_back(pid);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::string StatusLine(pid_t pid, absl::string_view name) {

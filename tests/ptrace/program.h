@@ -13,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/checkpoint.h"
@@ -69,6 +70,9 @@ ObjectView FindObject(const LoadedCheckpoint& checkpoint, absl::string_view type
 // The file of a task's descriptor; must exist.
 ObjectView FileOf(const LoadedCheckpoint& checkpoint, pid_t pid, int fd);
 ObjectView FdOf(const LoadedCheckpoint& checkpoint, pid_t pid, int fd);
+
+// The processes of that name (PR_SET_NAME of the first thread) that live, ascending.
+std::vector<pid_t> ProcessesNamed(absl::string_view name);
 
 // A line of /proc/PID/status.
 std::string StatusLine(pid_t pid, absl::string_view name);

@@ -105,7 +105,7 @@ TEST_F(CheckpointWriterTest, FileWrittenInPlaceIsTheImage) {
   const std::string path = testing::TempDir() + "/checkpoint_writer_test.crfs";
   auto file = NewFile::Create(path);
   ASSERT_TRUE(file.ok()) << file.status();
-  const auto checksums = WriteMemory(apart_.snapshot, *memory, *file, {});
+  const auto checksums = WriteMemory(apart_.snapshot, *memory, *file, DiskWrites::kLater, {});
   ASSERT_TRUE(checksums.ok()) << checksums.status();
   const absl::Status written = WriteMetadata(apart_.snapshot, *checksums, *file);
   ASSERT_TRUE(written.ok()) << written;
@@ -140,7 +140,8 @@ TEST_F(CheckpointWriterTest, MemoryThatIsGoneIsAnError) {
   ASSERT_TRUE(memory.ok()) << memory.status();
   auto file = NewFile::Create(testing::TempDir() + "/checkpoint_writer_test.none");
   ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_TRUE(absl::IsDataLoss(WriteMemory(apart_.snapshot, *memory, *file, {}).status()));
+  EXPECT_TRUE(absl::IsDataLoss(
+      WriteMemory(apart_.snapshot, *memory, *file, DiskWrites::kLater, {}).status()));
 }
 
 }  // namespace

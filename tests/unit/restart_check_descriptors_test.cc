@@ -224,9 +224,16 @@ TEST_F(RestartCheckPidsTest, ThreadsNeedTheirIdsToo) {
 }
 
 TEST_F(RestartCheckPidsTest, TheFirstTaskOfANamespace) {
-  SetPid(1);
+  AddTask(1);
   program_.options.pid_namespace = true;
   EXPECT_THAT(Found(), ElementsAre(HasSubstr("tasks/1: its id, 1, is that of the first task")));
+}
+
+TEST_F(RestartCheckPidsTest, ARootThatIsTheFirstTaskOfANamespace) {
+  SetPid(1);
+  EXPECT_THAT(Found(), Contains(HasSubstr("tasks/1: its id, 1, is taken by")));
+  program_.options.pid_namespace = true;
+  EXPECT_THAT(Found(), IsEmpty());
 }
 
 TEST_F(RestartCheckPidsTest, NoNamespaces) {
