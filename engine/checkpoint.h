@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/checkpoint_writer.h"
+#include "engine/exclude.h"
 #include "engine/self_request.h"
 
 namespace crfs {
@@ -23,6 +25,9 @@ enum class Afterwards { kRun, kStop, kKill };
 
 // What takes it (engine/frozen_tasks.h). kAuto: the kernel engine where /dev/crfs is.
 enum class Engine { kAuto, kKernel, kPtrace };
+
+// By its word on the command line: auto, kernel, ptrace.
+std::optional<Engine> FindEngine(absl::string_view word);
 
 struct CheckpointOptions {
   pid_t pid = 0;
@@ -38,6 +43,7 @@ struct CheckpointOptions {
   // Of the program that has asked for it, with `copy` alone: it is told when it goes on, and its
   // copy that it is one. How it ends, the caller of TakeCheckpoint tells it.
   std::optional<SelfRequest> request;
+  Exclusions exclude;  // besides what the program itself has marked
   CopyProgress progress;
 };
 

@@ -60,6 +60,7 @@ std::vector<Holder> FindHolders(const Snapshot& snapshot) {
   snapshot.ForEach("fd", [&](const ObjectView& fd) {
     Holder& holder = holders[fd.Number("file") - 1];
     const pid_t pid = users[fd.Number("fdtable") - 1];
+    if (fd.Number("excluded") != 0) return;
     if (holder.pid == 0 && pid != 0) holder = {pid, static_cast<int>(fd.Number("fd"))};
   });
   return holders;

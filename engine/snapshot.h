@@ -60,8 +60,8 @@ struct Holder {
   int fd = -1;
 };
 
-// For each file object, by id - 1, the first task and descriptor that hold it; pid 0 where
-// no descriptor does (a mapped file, a cwd).
+// For each file object, by id - 1, the first task and descriptor that hold it and are not
+// excluded; pid 0 where none does (a mapped file, a cwd).
 std::vector<Holder> FindHolders(const Snapshot& snapshot);
 
 }  // namespace crfs

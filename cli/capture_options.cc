@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "cli/capture_options.h"
+
+#include "engine/exclusion.h"
+
+namespace crfs {
+namespace {
+
+std::string WrongExclusion(const std::string& text) {
+  return std::string(ParseExclusion(text).status().message());
+}
+
+}  // namespace
+
+void AddCaptureOptions(CLI::App& command, CaptureArguments& arguments) {
+  command
+      .add_option("--engine", arguments.engine,
+                  "what takes the checkpoint: kernel (the module), ptrace (without it), or auto: "
+                  "the module where it is loaded")
+      ->check(CLI::IsMember({"auto", "kernel", "ptrace"}))
+      ->capture_default_str();
+  command
+      .add_option("--exclude", arguments.exclude,
+                  "leave out descriptor N, the memory of mappings of that name, or that at these "
+                  "addresses, in every task or in PID; may be given several times")
+      ->type_name("[PID:]fd:N|vma:NAME|START-END")
+      ->allow_extra_args(false)
+      ->check(WrongExclusion, "");
+  command.add_flag("--skip-dontdump", arguments.skip_dontdump,
+                   "leave out memory that the program does not want in core files "
+                   "(MADV_DONTDUMP)");
+}
+
+}  // namespace crfs
