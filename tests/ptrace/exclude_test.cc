@@ -2,8 +2,6 @@
 //
 // What a checkpoint leaves out: by its options, and by the marks of the program.
 
-#include "crfs/exclude.h"
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,9 +16,11 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "crfs/crfs.h"
 #include "engine/zeroed_memory.h"
 #include "index/ranges.h"
 #include "tests/ptrace/program.h"
@@ -41,14 +41,6 @@ char* Map(size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   std::memset(memory, 'x', size);
   return static_cast<char*>(memory);
-}
-
-// Memory for a table of marks.
-void* MapBetweenGuards() {
-  auto* const memory = static_cast<char*>(::mmap(nullptr, CRFS_EXCLUDE_SIZE + 2 * kPage, PROT_NONE,
-                                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  ::mprotect(memory + kPage, CRFS_EXCLUDE_SIZE, PROT_READ | PROT_WRITE);
-  return std::memset(memory + kPage, 0, CRFS_EXCLUDE_SIZE);
 }
 
 // A connection to itself.
@@ -222,19 +214,16 @@ TEST(Exclude, MemoryByAddressNameAndAdvice) {
   ::unlink(name);
 }
 
-// As the library writes them; fork(2) copies them.
+// fork(2) copies them.
 TEST(Exclude, MarksOfTheProgramAndItsChild) {
   Program program(
       [](Board& board) {
         char* const scratch = Map(kSize);
-        auto* const table = static_cast<crfs_exclude_table*>(MapBetweenGuards());
         const int socket = TcpSocket();
         board.value[0] = reinterpret_cast<int64_t>(scratch);
         board.value[1] = socket;
-        table->marks[0] = {CRFS_EXCLUDE_MEMORY, reinterpret_cast<uintptr_t>(scratch), 2 * kPage};
-        table->marks[1] = {CRFS_EXCLUDE_FD, static_cast<uint64_t>(socket), 0};
-        table->version = CRFS_EXCLUDE_VERSION;
-        std::memcpy(table->magic, CRFS_EXCLUDE_MAGIC, sizeof(table->magic));
+        if (crfs_exclude(scratch, 2 * kPage + 100) != 0) board.wrong = 1;
+        if (crfs_exclude_fd(socket) != 0) board.wrong = 1;
         const pid_t child = ::fork();
         if (child == 0) {
           scratch[0] = 'c';
@@ -265,6 +254,48 @@ TEST(Exclude, MarksOfTheProgramAndItsChild) {
   EXPECT_EQ(PagesAt(*saved.checkpoint, value[0], kSize), (Pages{14, 2}));
   program.board().go = 1;
   EXPECT_EQ(program.Wait(), 0);
+}
+
+// More than a table has room for, and half of them taken back.
+TEST(Exclude, MarksOfManyThreads) {
+  static constexpr size_t kThreads = 4, kEach = 400;
+  Program program([](Board& board) {
+    char* const scratch = Map(kThreads * kEach * kPage);
+    board.value[0] = reinterpret_cast<int64_t>(scratch);
+    std::vector<std::thread> threads;
+    for (size_t thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&board, first = scratch + thread * kEach * kPage] {
+        for (size_t i = 0; i < kEach; ++i) {
+          if (crfs_exclude(first + i * kPage, kPage) != 0) board.wrong = 1;
+          if (i % 2 == 1 && crfs_include(first + i * kPage, kPage) != 0) board.wrong = 1;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    Sleep(board);
+  });
+  const Saved saved = Save(program.pid(), {});
+  ASSERT_TRUE(saved.status.ok()) << saved.status;
+  EXPECT_EQ(PagesAt(*saved.checkpoint, program.board().value[0], kThreads * kEach * kPage),
+            (Pages{kThreads * kEach / 2, kThreads * kEach / 2}));
+  program.board().go = 1;
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST(Exclude, MarksThatMakeNoSenseAreRefused) {
+  const auto fails = [](int result, int error) { return result == -1 && errno == error; };
+  char memory[1] = {};
+  EXPECT_TRUE(fails(crfs_exclude(memory, 0), EINVAL));
+  EXPECT_TRUE(fails(crfs_exclude(memory, SIZE_MAX), EINVAL));
+  EXPECT_TRUE(fails(crfs_include(memory, 0), EINVAL));
+  EXPECT_TRUE(fails(crfs_exclude_fd(-1), EBADF));
+  EXPECT_TRUE(fails(crfs_include_fd(-1), EBADF));
+  EXPECT_TRUE(fails(crfs_include(memory, 1), ENOENT));
+  EXPECT_TRUE(fails(crfs_include_fd(1000), ENOENT));
+  EXPECT_EQ(crfs_exclude_fd(1000), 0);
+  EXPECT_EQ(crfs_exclude_fd(1000), 0);
+  EXPECT_EQ(crfs_include_fd(1000), 0);
+  EXPECT_TRUE(fails(crfs_include_fd(1000), ENOENT)) << "both have been taken back";
 }
 
 }  // namespace

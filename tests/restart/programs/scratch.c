@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// scratch FOLDER: holds what is not worth saving beside what is. Writes to FOLDER/ready, as shell
-// variables, the addresses of both, as ranges, and the descriptors: `scratch` and `kept` are
+// scratch FOLDER [marks]: holds what is not worth saving beside what is. Writes to FOLDER/ready, as
+// shell variables, the addresses of both, as ranges, and the descriptors: `scratch` and `kept` are
 // anonymous memory, `mapped` is a private mapping of FOLDER/file whose first page it has written
 // to and whose second page it has not, `socket` a TCP connection, `output` FOLDER/output. When
 // there is a file FOLDER/go, it writes to FOLDER/result what has become of each, and ends.
@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "crfs/crfs.h"
 
 #define PAGE 4096L
 #define SIZE (64 * PAGE)
@@ -49,7 +51,7 @@ static const char* Descriptor(int fd) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 2 || chdir(argv[1]) != 0) return 2;
+  if (argc < 2 || chdir(argv[1]) != 0) return 2;
   char page[PAGE];
   memset(page, 'f', sizeof(page));
   const int file = open("file", O_RDWR | O_CREAT, 0600);
@@ -63,6 +65,11 @@ int main(int argc, char** argv) {
   memset(scratch, 'x', SIZE);
   memset(kept, 'x', SIZE);
   memset(mapped, 'x', PAGE);
+
+  if (argc > 2 && (crfs_exclude(scratch, SIZE) != 0 || crfs_exclude(mapped, SIZE) != 0 ||
+                   crfs_exclude_fd(tcp) != 0)) {
+    return 1;
+  }
 
   FILE* ready = fopen("ready.tmp", "w");
   fprintf(ready, "scratch=%lx-%lx\nkept=%lx-%lx\nmapped=%lx-%lx\nsocket=%d\noutput=%d\n",
