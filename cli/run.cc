@@ -4,14 +4,19 @@
 
 #include "engine/run.h"
 
+#include <signal.h>
+
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "cli/capture_options.h"
 #include "cli/loaded_argument.h"
 #include "cli/restart_options.h"
 #include "cli/verbs.h"
+#include "index/codec.h"
 
 namespace crfs {
 namespace {
@@ -22,6 +27,7 @@ constexpr uint64_t kDefaultKeep = 3;
 struct RunArguments {
   std::vector<std::string> program;
   double every = 0;
+  std::string signal;
   uint64_t keep = kDefaultKeep;
   std::string to;
   std::string resume;
@@ -29,12 +35,29 @@ struct RunArguments {
   CaptureArguments capture;
 };
 
+// By its name, with or without SIG; nullopt: it has none, or cannot be handled.
+std::optional<uint64_t> FindSignal(const std::string& word) {
+  const absl::StatusOr<uint64_t> signal =
+      ParseSignal(absl::StartsWith(word, "SIG") ? word : "SIG" + word);
+  if (!signal.ok() || *signal == SIGKILL || *signal == SIGSTOP) return std::nullopt;
+  return *signal;
+}
+
+std::string WrongSignal(const std::string& word) {
+  return FindSignal(word).has_value() ? "" : "'" + word + "' is no signal to wait for, as USR2 is";
+}
+
 absl::StatusOr<int> RunNew(const RunArguments& arguments) {
-  const RunSettings settings = {.every = absl::Seconds(arguments.every),
-                                .keep = arguments.keep,
-                                .engine = arguments.capture.engine,
-                                .exclude = arguments.capture.exclude,
-                                .skip_dontdump = arguments.capture.skip_dontdump};
+  RunSettings settings;
+  settings.keep = arguments.keep;
+  settings.engine = arguments.capture.engine;
+  settings.exclude = arguments.capture.exclude;
+  settings.skip_dontdump = arguments.capture.skip_dontdump;
+  if (arguments.signal.empty()) {
+    settings.every = absl::Seconds(arguments.every);
+  } else {
+    settings.signal = *FindSignal(arguments.signal);
+  }
   const absl::StatusOr<RunFolder> folder = RunFolder::Create(arguments.to);
   if (!folder.ok()) return folder.status();
   if (absl::Status status = folder->WriteSettings(settings); !status.ok()) return status;
@@ -64,12 +87,19 @@ Verb AddRun(CLI::App& app) {
       command->add_option("--every", arguments->every, "seconds from one checkpoint to the next")
           ->type_name("SECONDS")
           ->check(CLI::Range(kShortestEvery, kLongestEvery));
+  CLI::Option* signal =
+      command
+          ->add_option("--signal", arguments->signal,
+                       "have the program checkpoint itself whenever it gets this signal")
+          ->type_name("SIGNAL")
+          ->check(WrongSignal, "")
+          ->excludes(every);
   CLI::Option* to = command->add_option("--to", arguments->to, "the folder for the checkpoints")
                         ->type_name("DIR");
-  CLI::Option* keep = command->add_option("--keep", arguments->keep, "how many checkpoints to keep")
-                          ->type_name("N")
-                          ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
-                          ->capture_default_str();
+  command->add_option("--keep", arguments->keep, "how many checkpoints to keep")
+      ->type_name("N")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1'000'000}))
+      ->capture_default_str();
   CLI::Option* resume =
       command
           ->add_option("--resume", arguments->resume,
@@ -78,18 +108,21 @@ Verb AddRun(CLI::App& app) {
           ->type_name("DIR");
   AddCaptureOptions(*command, arguments->capture);
   AddGivenFds(*command, arguments->fds);
-  for (CLI::Option* option : command->get_options()) {
-    const bool is_for_both = option == resume || option->get_name() == "--help";
-    if (!is_for_both && option->get_name() != "--fd") option->excludes(resume);
+  for (const char* name : {"--engine", "--exclude", "--skip-dontdump"}) {
+    signal->excludes(command->get_option(name));
+  }
+  // All but --fd are settings of a new run.
+  for (const CLI::Option* option : command->get_options()) {
+    const std::string name = option->get_name();
+    if (name != "--resume" && name != "--help" && name != "--fd") {
+      resume->excludes(command->get_option(name));
+    }
   }
   command->get_option("--fd")->needs(resume);
-  every->needs(program)->needs(to);
-  to->needs(every);
-  program->needs(every);
-  keep->needs(every);
-  command->callback([resume, every] {
-    if (resume->empty() && every->empty()) {
-      throw CLI::RequiredError("--resume, or --every, --to and PROGRAM,");
+  command->callback([=] {
+    const bool is_new = !program->empty() && !to->empty() && (!every->empty() || !signal->empty());
+    if (resume->empty() && !is_new) {
+      throw CLI::RequiredError("--resume, or --every or --signal with --to and PROGRAM,");
     }
   });
   return {command, [arguments] {

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/checkpoint.h"
+#include "engine/ptrace_inode.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -46,11 +48,50 @@ void TakeOne(const Restarted& program, const RunFolder& folder, const RunSetting
 
 absl::StatusOr<int> StayWith(const Restarted& program, const RunFolder& folder,
                              const RunSettings& settings, const Complain& complain) {
-  return AwaitEnd(program, {.every = settings.every,
-                            .act = [&] { TakeOne(program, folder, settings, complain); }});
+  const absl::StatusOr<int> end = AwaitEnd(program, {.every = settings.every, .act = [&] {
+                                                       TakeOne(program, folder, settings, complain);
+                                                     }});
+  // A program that checkpoints itself keeps one more.
+  if (absl::Status pruned = folder.Prune(settings.keep); !pruned.ok()) complain(pruned.message());
+  return end;
 }
 
-[[noreturn]] void Become(const std::vector<std::string>& argv, int tell) {
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+// Where crfs was built, or installed.
+absl::StatusOr<std::string> FindPreload(const std::string& own_folder) {
+  for (const std::string& folder : {own_folder + "/../lib", own_folder, std::string(CRFS_LIBDIR)}) {
+    std::string path = folder + "/libcrfs-preload.so";
+    if (::access(path.c_str(), R_OK) == 0) return path;
+  }
+  return absl::NotFoundError(
+      absl::StrCat(CRFS_LIBDIR, "/libcrfs-preload.so: is not there: install it, or use --every"));
+}
+
+// What lib/preload.c reads.
+absl::StatusOr<Environment> PreloadEnvironment(const RunFolder& folder,
+                                               const RunSettings& settings) {
+  const absl::StatusOr<std::string> crfs = ReadLink("/proc/self/exe");
+  if (!crfs.ok()) return crfs.status();
+  absl::StatusOr<std::string> library = FindPreload(crfs->substr(0, crfs->rfind('/')));
+  if (!library.ok()) return library.status();
+  const absl::StatusOr<std::string> path = folder.WholePath();
+  if (!path.ok()) return path.status();
+  Environment environment = {{"CRFS_PRELOAD_FOLDER", *path},
+                             {"CRFS_PRELOAD_SIGNAL", absl::StrCat(settings.signal)},
+                             {"CRFS_PRELOAD_KEEP", absl::StrCat(settings.keep)}};
+  if (const char* before = std::getenv("LD_PRELOAD"); before != nullptr) {
+    environment.emplace_back("CRFS_PRELOAD_BEFORE", before);
+    absl::StrAppend(&*library, ":", before);
+  }
+  environment.emplace_back("LD_PRELOAD", *library);
+  if (std::getenv("CRFS") == nullptr) environment.emplace_back("CRFS", *crfs);
+  return environment;
+}
+
+[[noreturn]] void Become(const std::vector<std::string>& argv, const Environment& environment,
+                         int tell) {
+  for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
   std::vector<char*> words;
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -60,7 +101,8 @@ absl::StatusOr<int> StayWith(const Restarted& program, const RunFolder& folder,
   ::_exit(1);
 }
 
-absl::StatusOr<Restarted> Start(const std::vector<std::string>& argv) {
+absl::StatusOr<Restarted> Start(const std::vector<std::string>& argv,
+                                const Environment& environment) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "a pipe");
   const UniqueFd listen(ends[0]);
@@ -70,7 +112,7 @@ absl::StatusOr<Restarted> Start(const std::vector<std::string>& argv) {
   if (pid < 0) return absl::ErrnoToStatus(errno, "a process cannot be made");
   if (pid == 0) {
     signals.reset();
-    Become(argv, tell.get());
+    Become(argv, environment, tell.get());
   }
   tell.reset();
   int error;
@@ -101,7 +143,13 @@ std::optional<LoadedCheckpoint> LoadWhole(const std::string& image, const Compla
 
 absl::StatusOr<int> RunProgram(const std::vector<std::string>& argv, const RunFolder& folder,
                                const RunSettings& settings, const Complain& complain) {
-  const absl::StatusOr<Restarted> program = Start(argv);
+  Environment environment;
+  if (settings.signal != 0) {
+    absl::StatusOr<Environment> preload = PreloadEnvironment(folder, settings);
+    if (!preload.ok()) return preload.status();
+    environment = *std::move(preload);
+  }
+  const absl::StatusOr<Restarted> program = Start(argv, environment);
   if (!program.ok()) return program.status();
   return StayWith(*program, folder, settings, complain);
 }

@@ -22,9 +22,10 @@ using Complain = std::function<void(absl::string_view problem)>;
 
 // Starts a program (argv[0] is looked for in PATH) as a child in the caller's process group, stays
 // with it until it ends, passes signals on as AwaitEnd does, and checkpoints it, with all of its
-// descendants, into `folder`. Returns the exit status that the caller should have. A checkpoint
-// that fails is told, and the program goes on; one that the program's end has overtaken is not.
-// The caller must have no other threads and no other children.
+// descendants, into `folder`; or, where the settings name a signal, has it checkpoint itself
+// whenever it gets that (lib/preload.c). Returns the exit status that the caller should have. A
+// checkpoint that fails is told, and the program goes on; one that the program's end has overtaken
+// is not. The caller must have no other threads and no other children.
 absl::StatusOr<int> RunProgram(const std::vector<std::string>& argv, const RunFolder& folder,
                                const RunSettings& settings, const Complain& complain);
 

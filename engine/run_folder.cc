@@ -81,9 +81,10 @@ absl::Status WrongLine(absl::string_view line) {
 // ---- settings -----------------------------------------------------------------------------
 
 std::string FormatSettings(const RunSettings& settings) {
-  std::string text =
-      absl::StrFormat("every %.9f\nkeep %d\nengine %s\n", absl::ToDoubleSeconds(settings.every),
-                      settings.keep, settings.engine);
+  std::string text = settings.signal != 0
+                         ? absl::StrCat("signal ", FormatSignal(settings.signal), "\n")
+                         : absl::StrFormat("every %.9f\n", absl::ToDoubleSeconds(settings.every));
+  absl::StrAppend(&text, "keep ", settings.keep, "\nengine ", settings.engine, "\n");
   for (const std::string& word : settings.exclude) {
     absl::StrAppend(&text, "exclude ", EscapeText(word), "\n");
   }
@@ -102,6 +103,10 @@ absl::StatusOr<RunSettings> ParseSettings(absl::string_view text) {
       double seconds = 0;
       fits = absl::SimpleAtod(value, &seconds) && seconds > 0 && seconds <= kLongest;
       if (fits) settings.every = absl::Seconds(seconds);
+    } else if (name == "signal") {
+      const absl::StatusOr<uint64_t> signal = ParseSignal(value);
+      fits = signal.ok() && *signal != 0;
+      if (fits) settings.signal = *signal;
     } else if (name == "keep") {
       fits = absl::SimpleAtoi(value, &settings.keep) && settings.keep > 0;
     } else if (name == "engine") {
@@ -116,8 +121,12 @@ absl::StatusOr<RunSettings> ParseSettings(absl::string_view text) {
     }
     if (!fits) return WrongLine(line);
   }
-  if (settings.every <= absl::ZeroDuration() || settings.keep == 0 || settings.engine.empty()) {
-    return absl::InvalidArgumentError("`every`, `keep` or `engine` is missing");
+  const bool has_every = settings.every < absl::InfiniteDuration();
+  if (has_every == (settings.signal != 0)) {
+    return absl::InvalidArgumentError("either `every` or `signal` is missing");
+  }
+  if (settings.keep == 0 || settings.engine.empty()) {
+    return absl::InvalidArgumentError("`keep` or `engine` is missing");
   }
   return settings;
 }
@@ -176,6 +185,13 @@ absl::StatusOr<RunFolder> RunFolder::Create(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat(
       path, ": holds checkpoints of an earlier run: go on with them (crfs run --resume ", path,
       "), or name another folder"));
+}
+
+absl::StatusOr<std::string> RunFolder::WholePath() const {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(path_, error);
+  if (error) return Failed(path_, "cannot be found", error.value());
+  return path.string();
 }
 
 absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path) { return Lock(path); }

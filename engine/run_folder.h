@@ -20,7 +20,10 @@
 namespace crfs {
 
 struct RunSettings {
-  absl::Duration every;              // from the beginning of one checkpoint to that of the next
+  // From the beginning of one checkpoint to that of the next; of a program that checkpoints itself
+  // on a signal, infinite.
+  absl::Duration every = absl::InfiniteDuration();
+  uint64_t signal = 0;               // that one, or 0
   uint64_t keep = 0;                 // how many checkpoints, at least 1
   std::string engine;                // kernel, ptrace or auto
   std::vector<std::string> exclude;  // as ParseExclusion takes them
@@ -41,6 +44,8 @@ class RunFolder {
   absl::StatusOr<RunSettings> ReadSettings() const;
   absl::Status WriteSettings(const RunSettings& settings) const;
 
+  // Absolute, for programs that may change their working directory.
+  absl::StatusOr<std::string> WholePath() const;
   // Paths of the complete checkpoints, the newest first.
   absl::StatusOr<std::vector<std::string>> Images() const;
   // Path of the next one, which is newer than all that there have been.

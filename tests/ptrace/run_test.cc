@@ -210,6 +210,31 @@ TEST_F(RunTest, ResumeSetsDamagedImagesAside) {
   EXPECT_THAT(Told(), HasSubstr("there is no checkpoint that can be used"));
 }
 
+// A program that knows nothing of it, and whose environment is what it would be.
+TEST_F(RunTest, ASignalHasTheProgramCheckpointItself) {
+  ::setenv("LD_PRELOAD", "", 1);
+  Run({"--signal", "USR2", "--keep", "2", "--to", "images", "--", "/bin/sh", "-c",
+       "env | grep -E 'CRFS_PRELOAD|LD_PRELOAD' >environment; echo $$ >pid.new; mv pid.new pid; "
+       "while [ ! -e end ]; do sleep 0.05; done; exit 4"});
+  ::unsetenv("LD_PRELOAD");
+  ASSERT_TRUE(Eventually([&] { return Program() != 0; }));
+  started_.insert(Program());
+  for (uint64_t i = 1; i <= 4; ++i) {
+    ::kill(crfs_, SIGUSR2);
+    ASSERT_TRUE(Eventually([&] { return Newest() == i; })) << i << ": " << Told();
+    // The one before has been reported complete, and so may the next one begin.
+    ::usleep(100'000);
+  }
+  EXPECT_EQ(Images().size(), 3U);
+  std::ofstream(folder_ + "/end") << "x";
+  EXPECT_EQ(Wait(), 4);
+  EXPECT_THAT(Images(), ElementsAre("00000003.crfs", "00000004.crfs"));
+  for (const std::string& image : Images()) ExpectWhole(image);
+  EXPECT_EQ(Told(), "");
+  std::ifstream environment(folder_ + "/environment");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(environment), {}), "LD_PRELOAD=\n");
+}
+
 // Whenever that is: what has an image's name is whole, and nothing else stays for long.
 TEST_F(RunTest, KilledLeavesWholeImagesAlone) {
   std::mt19937 random(42);

@@ -37,13 +37,40 @@ TEST(RunSettingsTest, ComeBackAsTheyWere) {
   EXPECT_EQ(FormatSettings(*parsed), text);
 }
 
+TEST(RunSettingsTest, ASignalInPlaceOfAnInterval) {
+  const absl::StatusOr<RunSettings> parsed = ParseSettings("signal SIGUSR2\nkeep 3\nengine auto\n");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->signal, 12U);
+  EXPECT_EQ(parsed->every, absl::InfiniteDuration());
+  EXPECT_EQ(FormatSettings(*parsed), "signal SIGUSR2\nkeep 3\nengine auto\n");
+}
+
 TEST(RunSettingsTest, OthersAreRefused) {
   EXPECT_TRUE(ParseSettings(kLeast).ok());
-  for (const absl::string_view line :
-       {"every 0",         "every -1",      "every x",     "every nan",   "every inf",
-        "every 1e300",     "every",         "keep 0",      "keep -1",     "keep 3x",
-        "engine",          "engine steam",  "exclude fd:", "exclude \\9", "exclude",
-        "skip-dontdump 0", "skip-dontdump", "nonsense 1",  " ",           "x"}) {
+  for (const absl::string_view line : {"every 0",
+                                       "every -1",
+                                       "every x",
+                                       "every nan",
+                                       "every inf",
+                                       "every 1e300",
+                                       "every",
+                                       "keep 0",
+                                       "keep -1",
+                                       "keep 3x",
+                                       "engine",
+                                       "engine steam",
+                                       "exclude fd:",
+                                       "exclude \\9",
+                                       "exclude",
+                                       "signal",
+                                       "signal 0",
+                                       "signal USR2",
+                                       "signal SIGUSR2",
+                                       "skip-dontdump 0",
+                                       "skip-dontdump",
+                                       "nonsense 1",
+                                       " ",
+                                       "x"}) {
     EXPECT_FALSE(ParseSettings(absl::StrCat(kLeast, line, "\n")).ok()) << line;
   }
   for (const absl::string_view text :
