@@ -155,6 +155,58 @@ TEST(Exclude, ASocketThatCannotBeSaved) {
   EXPECT_EQ(program.Wait(), 0);
 }
 
+TEST(Exclude, ALockOnAFile) {
+  char name[] = "/tmp/crfs-exclude-XXXXXX";
+  const int file = ::mkstemp(name);
+  Program program([&](Board& board) {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    if (::fcntl(file, F_SETLK, &lock) != 0) board.wrong = 1;
+    Sleep(board);
+  });
+  EXPECT_THAT(std::string(Save(program.pid(), {}).status.message()), HasSubstr("holds a lock"));
+  const Saved saved = Save(program.pid(), {absl::StrCat("fd:", file)});
+  EXPECT_TRUE(saved.status.ok()) << saved.status;
+  program.board().go = 1;
+  EXPECT_EQ(program.Wait(), 0);
+  ::close(file);
+  ::unlink(name);
+}
+
+// Memory and pipes that nothing else leads to.
+TEST(Exclude, WhatStandsBehindDescriptors) {
+  Program program([](Board& board) {
+    const int memory = ::memfd_create("scratch", 0);
+    const std::string page(kPage, 'x');
+    int ends[2];
+    if (::pipe(ends) != 0 || ::write(ends[1], "left", 4) != 4 ||
+        ::write(memory, page.data(), kPage) != static_cast<ssize_t>(kPage)) {
+      board.wrong = 1;
+    }
+    board.value[0] = memory;
+    board.value[1] = ends[0];
+    board.value[2] = ends[1];
+    Sleep(board);
+  });
+  const auto& fd = program.board().value;
+  const auto word = [&](int which) { return absl::StrCat("fd:", fd[which].load()); };
+  const Saved saved = Save(program.pid(), {word(0), word(1)});
+  ASSERT_TRUE(saved.status.ok()) << saved.status;
+  const LoadedCheckpoint& checkpoint = *saved.checkpoint;
+  const ObjectView memory = FileOf(checkpoint, program.pid(), static_cast<int>(fd[0]));
+  const absl::StatusOr<LoadedMemory> pages =
+      checkpoint.Memory(checkpoint.Get("shmem", memory.Number("shmem")));
+  ASSERT_TRUE(pages.ok());
+  EXPECT_TRUE(pages->extents.empty());
+  const uint64_t pipe = FileOf(checkpoint, program.pid(), static_cast<int>(fd[2])).Number("pipe");
+  EXPECT_EQ(checkpoint.Get("pipe", pipe).Bytes("data"), "left") << "who writes is still there";
+  const Saved neither = Save(program.pid(), {word(1), word(2)});
+  ASSERT_TRUE(neither.status.ok()) << neither.status;
+  EXPECT_EQ(neither.checkpoint->Get("pipe", pipe).Bytes("data"), "");
+  program.board().go = 1;
+  EXPECT_EQ(program.Wait(), 0);
+}
+
 TEST(Exclude, WhatIsNotThereIsAnErrorAndTheProgramGoesOn) {
   Program program([](Board& board) { Sleep(board); });
   EXPECT_THAT(std::string(Save(program.pid(), {"fd:999"}).status.message()),
