@@ -61,13 +61,24 @@ uint64_t RoomOf(const Snapshot& snapshot, const ObjectView& vma) {
 
 class Excluder {
  public:
+  // A program may have made many marks, and has many mappings: each is found by itself.
   Excluder(const Exclusions& exclusions, Snapshot& snapshot)
-      : exclusions_(exclusions), snapshot_(snapshot) {}
+      : exclusions_(exclusions), snapshot_(snapshot) {
+    snapshot.ForEach("fd", [&](const ObjectView& fd) {
+      descriptors_[{fd.Number("fdtable"), fd.Number("fd")}] = fd.id();
+    });
+    snapshot.ForEach("vma", [&](const ObjectView& vma) {
+      mappings_[{vma.Number("mm"), vma.Number("end")}] = vma.id();
+    });
+    snapshot.ForEach("task", [&](const ObjectView& task) {
+      tables_[task.Number("mm")].insert(task.Number("fd"));
+    });
+  }
 
   absl::Status Find(const OpenMemory& open) {
     const absl::StatusOr<std::vector<FoundMark>> marks = FindMarks(open, snapshot_);
     if (!marks.ok()) return marks.status();
-    for (const FoundMark& mark : *marks) AddMark(mark);
+    AddMarks(*marks);
     if (exclusions_.dontdump) AddDontdump();
     for (const Exclusion& exclusion : exclusions_.named) {
       const absl::Status status = AddNamed(exclusion);
@@ -98,13 +109,10 @@ class Excluder {
   // ---- descriptors ----------------------------------------------------------------------------
 
   Found AddDescriptor(uint64_t table, uint64_t number) {
-    Found found = Found::kNothing;
-    snapshot_.ForEach("fd", [&](const ObjectView& fd) {
-      if (fd.Number("fdtable") != table || fd.Number("fd") != number) return;
-      fds_.insert(fd.id());
-      found = Found::kSomething;
-    });
-    return found;
+    const auto found = descriptors_.find({table, number});
+    if (found == descriptors_.end()) return Found::kNothing;
+    fds_.insert(found->second);
+    return Found::kSomething;
   }
 
   // ---- memory ---------------------------------------------------------------------------------
@@ -121,21 +129,27 @@ class Excluder {
     return Found::kSomething;
   }
 
+  // Calls `add` for the mappings of an mm that end beyond `begin`, up to the first that begins at
+  // `end` or after it.
   template <typename Add>
-  Found AddMappings(uint64_t mm, const Add& add) {
+  Found AddMappings(uint64_t mm, uint64_t begin, uint64_t end, const Add& add) {
     Found found = Found::kNothing;
-    snapshot_.ForEach("vma", [&](const ObjectView& vma) {
-      if (vma.Number("mm") == mm) found = std::max(found, add(vma));
-    });
+    for (auto each = mappings_.upper_bound({mm, begin});
+         each != mappings_.end() && each->first.first == mm; ++each) {
+      const ObjectView vma = snapshot_.Get("vma", each->second);
+      if (vma.Number("start") >= end) break;
+      found = std::max(found, add(vma));
+    }
     return found;
   }
 
   Found AddRange(uint64_t mm, uint64_t begin, uint64_t end) {
-    return AddMappings(mm, [&](const ObjectView& vma) { return AddPart(vma, begin, end); });
+    return AddMappings(mm, begin, end,
+                       [&](const ObjectView& vma) { return AddPart(vma, begin, end); });
   }
 
   Found AddName(uint64_t mm, const std::string& name) {
-    return AddMappings(mm, [&](const ObjectView& vma) {
+    return AddMappings(mm, 0, UINT64_MAX, [&](const ObjectView& vma) {
       const bool is_named = absl::StrReplaceAll(NameOf(snapshot_, vma), {{"\n", "\\012"}}) == name;
       return is_named ? AddPart(vma, 0, UINT64_MAX) : Found::kNothing;
     });
@@ -152,16 +166,22 @@ class Excluder {
   // ---- who says so ----------------------------------------------------------------------------
 
   // A mark that fits nothing any more counts for nothing: its program has gone on without it.
-  void AddMark(const FoundMark& found) {
-    const crfs_exclude_mark& mark = found.mark;
-    if (mark.kind == CRFS_EXCLUDE_MEMORY) {
+  void AddMarks(const std::vector<FoundMark>& marks) {
+    // Merged first, so that many marks of the same memory are no more work than one.
+    std::map<uint64_t, std::vector<crfs_extent>> memory;  // by mm
+    for (const auto& [mm, mark] : marks) {
+      if (mark.kind == CRFS_EXCLUDE_FD) {
+        for (const uint64_t table : tables_[mm]) AddDescriptor(table, mark.start);
+        continue;
+      }
       const uint64_t begin = RoundUp(mark.start);
       const uint64_t end = (mark.start + mark.length) / kPage * kPage;
-      if (begin >= mark.start) AddRange(found.mm, begin, end);
-    } else if (mark.kind == CRFS_EXCLUDE_FD) {
-      snapshot_.ForEach("task", [&](const ObjectView& task) {
-        if (task.Number("mm") == found.mm) AddDescriptor(task.Number("fd"), mark.start);
-      });
+      if (begin >= mark.start && begin < end) memory[mm].push_back({begin, end - begin});
+    }
+    for (auto& [mm, ranges] : memory) {
+      for (const auto& [offset, length] : MergeRanges(std::move(ranges))) {
+        AddRange(mm, offset, offset + length);
+      }
     }
   }
 
@@ -234,6 +254,10 @@ class Excluder {
 
   const Exclusions& exclusions_;
   Snapshot& snapshot_;
+  using Key = std::pair<uint64_t, uint64_t>;
+  std::map<Key, uint64_t> descriptors_;                  // ids, by table and number
+  std::map<Key, uint64_t> mappings_;                     // ids, by mm and end
+  std::map<uint64_t, std::set<uint64_t>> tables_;        // of descriptors, by mm
   std::set<uint64_t> fds_;                               // ids
   std::map<uint64_t, std::vector<crfs_extent>> ranges_;  // by id of the vma, from its start
 };

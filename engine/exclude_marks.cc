@@ -62,6 +62,11 @@ class Reader {
           absl::StrCat(path, ": marks of version ", table->version, " of what to leave out, and ",
                        "this crfs knows ", CRFS_EXCLUDE_VERSION, ": use a newer crfs"));
     }
+    if (++tables_[vma.Number("mm")] > CRFS_EXCLUDE_TABLES) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(path, ": is one of more than ", CRFS_EXCLUDE_TABLES, " tables of what to ",
+                       "leave out: unmap some, as libcrfs makes no more"));
+    }
     for (const crfs_exclude_mark& mark : table->marks) {
       const bool is_one = mark.kind == CRFS_EXCLUDE_MEMORY || mark.kind == CRFS_EXCLUDE_FD;
       if (is_one && mark.start + mark.length >= mark.start) {
@@ -92,6 +97,7 @@ class Reader {
   const OpenMemory& open_;
   const Snapshot& snapshot_;
   absl::flat_hash_map<uint64_t, UniqueFd> opened_;  // by id of the mm
+  absl::flat_hash_map<uint64_t, int> tables_;       // likewise: how many
   std::vector<FoundMark> found_;
 };
 

@@ -17,11 +17,9 @@
 #include "crfs/crfs.h"
 #include "lib/export.h"
 
-enum { kTablesMax = 64 };
-
 typedef _Atomic(uint64_t) atomic_kind;
 
-static _Atomic(struct crfs_exclude_table*) tables[kTablesMax];
+static _Atomic(struct crfs_exclude_table*) tables[CRFS_EXCLUDE_TABLES];
 
 static atomic_kind* kind_of(struct crfs_exclude_mark* mark) { return (atomic_kind*)&mark->kind; }
 
@@ -65,7 +63,7 @@ static struct crfs_exclude_table* table_at(int i) {
 }
 
 static int mark(uint64_t kind, uint64_t start, uint64_t length) {
-  for (int i = 0; i < kTablesMax; ++i) {
+  for (int i = 0; i < CRFS_EXCLUDE_TABLES; ++i) {
     struct crfs_exclude_table* table = table_at(i);
     if (table == NULL) return -1;
     for (size_t j = 0; j < CRFS_EXCLUDE_MARKS; ++j) {
@@ -85,7 +83,7 @@ static int mark(uint64_t kind, uint64_t start, uint64_t length) {
 // All marks that say so: there may be several.
 static int unmark(uint64_t kind, uint64_t start, uint64_t length) {
   bool found = false;
-  for (int i = 0; i < kTablesMax; ++i) {
+  for (int i = 0; i < CRFS_EXCLUDE_TABLES; ++i) {
     struct crfs_exclude_table* table = atomic_load(&tables[i]);
     if (table == NULL) break;
     for (size_t j = 0; j < CRFS_EXCLUDE_MARKS; ++j) {

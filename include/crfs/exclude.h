@@ -6,7 +6,7 @@
  * A table is a mapping of its own, private, anonymous, readable and writable, of exactly
  * CRFS_EXCLUDE_SIZE bytes, all of which have been written to; memory of other protection lies on
  * both sides of it, so that it stays a mapping of its own. fork(2) copies it, and a restarted
- * program has it again. A program may have several. crfs reads them while the program is frozen, at
+ * program has it again. A program may have several, CRFS_EXCLUDE_TABLES at most. crfs reads them while the program is frozen, at
  * any point between two stores: a mark is filled before its kind is set, and its kind is cleared
  * before it is filled anew.
  */
@@ -19,6 +19,7 @@
 #define CRFS_EXCLUDE_MAGIC_SIZE 16 /* with the NUL */
 #define CRFS_EXCLUDE_VERSION 1
 #define CRFS_EXCLUDE_SIZE 16384
+#define CRFS_EXCLUDE_TABLES 64
 
 enum crfs_exclude_kind {
 	CRFS_EXCLUDE_FREE = 0,   /* no mark */

@@ -94,12 +94,12 @@ class ExcludeTest : public testing::Test {
 
   // The table of marks in the memory of the task.
   void Mark(const std::vector<crfs_exclude_mark>& marks, uint64_t version = CRFS_EXCLUDE_VERSION,
-            const char* magic = CRFS_EXCLUDE_MAGIC) {
+            const char* magic = CRFS_EXCLUDE_MAGIC, int place = 0) {
     crfs_exclude_table table = {};
     std::memcpy(table.magic, magic, sizeof(table.magic));
     table.version = version;
     std::copy(marks.begin(), marks.end(), table.marks);
-    ASSERT_EQ(::pwrite(memory_.get(), &table, sizeof(table), kBase),
+    ASSERT_EQ(::pwrite(memory_.get(), &table, sizeof(table), kBase + place * CRFS_EXCLUDE_SIZE),
               static_cast<ssize_t>(sizeof(table)));
   }
 
@@ -233,6 +233,26 @@ TEST_F(ExcludeTest, WhatOnlyLooksLikeOneIsNoTable) {
   Mark({{CRFS_EXCLUDE_FD, 3, 0}}, 1, "\211crfs-exclude\r ");
   EXPECT_EQ(Run(), absl::OkStatus());
   EXPECT_THAT(Found(), IsEmpty());
+}
+
+TEST_F(ExcludeTest, MoreTablesThanTheLibraryMakesAreAnError) {
+  const ObjectType& type = *FindType("vma");
+  for (uint64_t i = 1; i <= CRFS_EXCLUDE_TABLES; ++i) {
+    const uint64_t start = kBase + i * CRFS_EXCLUDE_SIZE;
+    Add(ObjectBuilder(type)
+            .SetNumber("mm", 1)
+            .SetNumber("start", start)
+            .SetNumber("end", start + CRFS_EXCLUDE_SIZE)
+            .SetNumber("kind", CRFS_vma_kind_anon)
+            .SetNumber("prot", 3));
+  }
+  ASSERT_EQ(::ftruncate(memory_.get(), kBase + (CRFS_EXCLUDE_TABLES + 1) * CRFS_EXCLUDE_SIZE), 0);
+  EXPECT_EQ(Run(), absl::OkStatus());
+  for (int i = 0; i <= CRFS_EXCLUDE_TABLES; ++i) {
+    Mark({{CRFS_EXCLUDE_MEMORY, 0, UINT64_MAX}, {CRFS_EXCLUDE_FD, 3, 0}}, CRFS_EXCLUDE_VERSION,
+         CRFS_EXCLUDE_MAGIC, i);
+  }
+  EXPECT_THAT(std::string(Run().message()), HasSubstr("is one of more than 64 tables"));
 }
 
 TEST_F(ExcludeTest, MarksOfANewerVersionAreAnError) {
