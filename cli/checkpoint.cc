@@ -11,7 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "cli/engine_option.h"
+#include "cli/capture_options.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "engine/self_request.h"
@@ -22,7 +22,7 @@ namespace {
 
 struct Arguments {
   CheckpointOptions options;
-  std::string engine = "auto";
+  CaptureArguments capture;
   std::string request;
   bool kill = false;
   bool stop = false;
@@ -59,7 +59,11 @@ absl::StatusOr<int> RunCheckpoint(Arguments& arguments) {
     return absl::InvalidArgumentError(
         "standard output: is a terminal, and an image is binary: redirect it, or name a file");
   }
-  options.engine = EngineNamed(arguments.engine);
+  options.engine = *FindEngine(arguments.capture.engine);
+  options.exclude.dontdump = arguments.capture.skip_dontdump;
+  for (const std::string& text : arguments.capture.exclude) {
+    options.exclude.named.push_back(*ParseExclusion(text));
+  }
   if (arguments.kill) options.afterwards = Afterwards::kKill;
   if (arguments.stop) options.afterwards = Afterwards::kStop;
   if (!arguments.request.empty()) {
@@ -88,7 +92,7 @@ Verb AddCheckpoint(CLI::App& app) {
   command->add_option("-o,--output", arguments->options.image, "the image; - is standard output")
       ->type_name("IMAGE")
       ->required();
-  AddEngineOption(*command, "checkpoint", arguments->engine);
+  AddCaptureOptions(*command, arguments->capture);
   command->add_flag("--inspect", arguments->options.inspect,
                     "save states that cannot be restarted, too, and list them in "
                     "checkpoint/unsupported");

@@ -14,9 +14,4 @@ CLI::Option* AddEngineOption(CLI::App& command, const std::string& takes, std::s
       ->capture_default_str();
 }
 
-Engine EngineNamed(const std::string& word) {
-  if (word == "kernel") return Engine::kKernel;
-  return word == "ptrace" ? Engine::kPtrace : Engine::kAuto;
-}
-
 }  // namespace crfs

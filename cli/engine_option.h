@@ -6,16 +6,11 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "engine/engine.h"
-
 namespace crfs {
 
 // Adds --engine auto|kernel|ptrace to a verb: `takes` is what it takes, in words. `word` must
-// outlive the verb.
+// outlive the verb; FindEngine knows what it means.
 CLI::Option* AddEngineOption(CLI::App& command, const std::string& takes, std::string& word);
-
-// Of a word that AddEngineOption has let pass.
-Engine EngineNamed(const std::string& word);
 
 }  // namespace crfs
 

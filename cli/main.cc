@@ -21,9 +21,9 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "crfs " CRFS_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
-  const std::vector<Verb> verbs = {AddCheckpoint(app), AddMount(app),   AddUmount(app),
-                                   AddCommit(app),     AddRestart(app), AddDiff(app),
-                                   AddShow(app),       AddVerify(app),  AddDoctor(app)};
+  const std::vector<Verb> verbs = {
+      AddCheckpoint(app), AddMount(app), AddUmount(app), AddCommit(app), AddRestart(app),
+      AddRun(app),        AddDiff(app),  AddShow(app),   AddVerify(app), AddDoctor(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -56,28 +56,36 @@ Problems FindProblems(const LoadedCheckpoint& loaded, const RestartArguments& ar
 
 }  // namespace
 
-void AddRestartOptions(CLI::App& command, RestartArguments& arguments) {
-  command.add_flag("--check", arguments.check,
-                   "only say what stands in the way, and exit with 1 if anything does");
-  command.add_flag("--detach", arguments.detach,
-                   "print the program's pid and return, once it runs");
+void AddGivenFds(CLI::App& command, std::vector<std::string>& fds) {
   command
-      .add_option("--fd", arguments.fds,
+      .add_option("--fd", fds,
                   "descriptor N of the caller in place of descriptor FD of task PID; may be "
                   "given several times")
       ->type_name("PID:FD=N")
       ->allow_extra_args(false)
       ->check(WrongGivenFd, "");
+}
+
+std::vector<GivenFd> ReadGivenFds(const std::vector<std::string>& fds) {
+  std::vector<GivenFd> given;
+  for (const std::string& text : fds) given.push_back(*ParseGivenFd(text));
+  return given;
+}
+
+void AddRestartOptions(CLI::App& command, RestartArguments& arguments) {
+  command.add_flag("--check", arguments.check,
+                   "only say what stands in the way, and exit with 1 if anything does");
+  command.add_flag("--detach", arguments.detach,
+                   "print the program's pid and return, once it runs");
+  AddGivenFds(command, arguments.fds);
   AddEngineOption(command, "restart", arguments.engine);
   command.add_flag("--pidns", arguments.options.pid_namespace,
                    "in a pid namespace of its own, where no pid is taken");
 }
 
 absl::StatusOr<int> RunRestart(const LoadedCheckpoint& loaded, RestartArguments& arguments) {
-  for (const std::string& text : arguments.fds) {
-    arguments.options.fds.push_back(*ParseGivenFd(text));
-  }
-  arguments.options.engine = EngineNamed(arguments.engine);
+  arguments.options.fds = ReadGivenFds(arguments.fds);
+  arguments.options.engine = *FindEngine(arguments.engine);
   const Problems problems = FindProblems(loaded, arguments);
   for (const std::string& problem : problems) PrintProblem(problem);
   if (!problems.empty()) return 1;

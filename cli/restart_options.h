@@ -25,6 +25,10 @@ struct RestartArguments {
 // Adds --check, --detach, --engine, --fd and --pidns to a verb; `arguments` must outlive it.
 void AddRestartOptions(CLI::App& command, RestartArguments& arguments);
 
+// --fd alone, into `fds`, and what these mean.
+void AddGivenFds(CLI::App& command, std::vector<std::string>& fds);
+std::vector<GivenFd> ReadGivenFds(const std::vector<std::string>& fds);
+
 // Restarts `loaded`, which stands at arguments.path, or with --check only looks whether that
 // can be done. Returns the exit status; problems have been printed.
 absl::StatusOr<int> RunRestart(const LoadedCheckpoint& loaded, RestartArguments& arguments);

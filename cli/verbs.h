@@ -28,6 +28,7 @@ Verb AddDiff(CLI::App& app);
 Verb AddDoctor(CLI::App& app);
 Verb AddMount(CLI::App& app);
 Verb AddRestart(CLI::App& app);
+Verb AddRun(CLI::App& app);
 Verb AddShow(CLI::App& app);
 Verb AddUmount(CLI::App& app);
 Verb AddVerify(CLI::App& app);

@@ -83,8 +83,7 @@ class Checkpoint {
       }
     }
     if (absl::Status status = Capture(); !status.ok()) return status;
-    absl::StatusOr<MemorySource> memory = MemorySource::Create(
-        snapshot_, [this](uint32_t type, uint64_t id) { return frozen_->OpenMemory(type, id); });
+    absl::StatusOr<MemorySource> memory = MemorySource::Create(snapshot_, OpenFrozen());
     if (!memory.ok()) return memory.status();
     result_.memory = memory->size();
     if (options_.copy) {
@@ -103,6 +102,10 @@ class Checkpoint {
   }
 
  private:
+  OpenMemory OpenFrozen() const {
+    return [this](uint32_t type, uint64_t id) { return frozen_->OpenMemory(type, id); };
+  }
+
   absl::Status Capture() {
     absl::StatusOr<std::unique_ptr<FrozenTasks>> engine = StartEngine(options_.engine);
     if (!engine.ok()) return engine.status();
@@ -118,10 +121,14 @@ class Checkpoint {
     if (!tasks.ok()) return tasks.status();
     result_.tasks = *std::move(tasks);
     if (absl::Status status = frozen_->Capture(snapshot_); !status.ok()) return status;
-    for (const auto& fill : {UnifyMappedFiles, UnifyCredentials, AddNamespaces, FillTaskRows,
-                             FillFileRows, FillPipes}) {
+    for (const auto& fill :
+         {UnifyMappedFiles, UnifyCredentials, AddNamespaces, FillTaskRows, FillFileRows}) {
       if (absl::Status status = fill(snapshot_); !status.ok()) return status;
     }
+    // Before anything is read of, or said against, what is left out.
+    absl::Status status = Exclude(options_.exclude, OpenFrozen(), snapshot_);
+    if (status.ok()) status = FillPipes(snapshot_);
+    if (!status.ok()) return status;
     absl::StatusOr<std::vector<std::string>> unsupported = FindUnsupported(snapshot_);
     if (!unsupported.ok()) return unsupported.status();
     if (!unsupported->empty() && !options_.inspect) return Refuse(*unsupported);

@@ -13,8 +13,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/checkpoint_writer.h"
 #include "engine/engine.h"
+#include "engine/exclude.h"
 #include "engine/self_request.h"
 
 namespace crfs {
@@ -36,6 +38,7 @@ struct CheckpointOptions {
   // Of the program that has asked for it, with `copy` alone: it is told when it goes on, and its
   // copy that it is one. How it ends, the caller of TakeCheckpoint tells it.
   std::optional<SelfRequest> request;
+  Exclusions exclude;  // besides what the program itself has marked
   CopyProgress progress;
 };
 

@@ -24,6 +24,7 @@
 #include "engine/device.h"
 #include "engine/reopen_files.h"
 #include "engine/restart_engine.h"
+#include "engine/zeroed_memory.h"
 #include "index/crc32c.h"
 #include "index/loaded_checkpoint.h"
 #include "index/unique_fd.h"
@@ -209,23 +210,34 @@ absl::Status KernelRestart::Fill(const VdsoPlans& vdsos) {
 }
 
 absl::Status KernelRestart::FillMapping(const ObjectView& vma, const LoadedMemory& memory) {
-  const std::vector<LoadedExtent>& extents = memory.extents;
   std::vector<crfs_fill> ranges;
-  for (size_t begin = 0; begin < extents.size(); begin += CRFS_FILL_MAX) {
-    ranges.clear();
-    for (size_t i = begin; i < std::min<size_t>(extents.size(), begin + CRFS_FILL_MAX); ++i) {
-      const bool in_image = extents[i].place == LoadedExtent::Place::kImage;
-      ranges.push_back({.address = vma.Number("start") + extents[i].offset,
-                        .length = extents[i].length,
-                        .offset = extents[i].file_offset,
-                        .fd = in_image ? memory.image_fd : memory.fd,
-                        .flags = 0});
-    }
+  const uint64_t start = vma.Number("start");
+  for (const LoadedExtent& extent : memory.extents) {
+    const bool in_image = extent.place == LoadedExtent::Place::kImage;
+    ranges.push_back({.address = start + extent.offset,
+                      .length = extent.length,
+                      .offset = extent.file_offset,
+                      .fd = in_image ? memory.image_fd : memory.fd,
+                      .flags = 0});
+  }
+  const std::vector<crfs_extent> zeroed = ZeroedRanges(vma, memory);
+  UniqueFd zeros;  // the module takes a reference
+  if (!zeroed.empty()) {
+    absl::StatusOr<UniqueFd> made = MakeZeros(vma.Number("end") - start);
+    if (!made.ok()) return made.status();
+    zeros = *std::move(made);
+  }
+  for (const auto& [offset, length] : zeroed) {
+    ranges.push_back(
+        {.address = start + offset, .length = length, .offset = 0, .fd = zeros.get(), .flags = 0});
+  }
+  std::ranges::sort(ranges, {}, &crfs_fill::address);
+  for (size_t begin = 0; begin < ranges.size(); begin += CRFS_FILL_MAX) {
     crfs_ioc_fill argument = {};
     argument.size = sizeof(argument);
     argument.mm = vma.OwnerId();
-    argument.ranges = reinterpret_cast<uintptr_t>(ranges.data());
-    argument.count = static_cast<uint32_t>(ranges.size());
+    argument.ranges = reinterpret_cast<uintptr_t>(&ranges[begin]);
+    argument.count = static_cast<uint32_t>(std::min<size_t>(ranges.size() - begin, CRFS_FILL_MAX));
     if (::ioctl(fd_.get(), CRFS_IOC_FILL, &argument) != 0) {
       return absl::ErrnoToStatus(
           errno, absl::StrCat(checkpoint_->Where(vma, "pages"), ": cannot be restored"));

@@ -16,6 +16,7 @@
 
 #include "engine/ptrace_space.h"
 #include "engine/ptrace_vma.h"
+#include "engine/zeroed_memory.h"
 
 namespace crfs {
 namespace {
@@ -66,6 +67,20 @@ absl::Status AddressSpace::FillOne(const ObjectView& vma) {
       }
     }
     begin = end;
+  }
+  return Zero(vma, *memory);
+}
+
+// What was left out of the checkpoint, and would be the contents of a file.
+absl::Status AddressSpace::Zero(const ObjectView& vma, const LoadedMemory& memory) {
+  for (const auto& [offset, length] : ZeroedRanges(vma, memory)) {
+    const std::string zeros(std::min<uint64_t>(length, kCopyStep), '\0');
+    for (uint64_t done = 0; done < length; done += zeros.size()) {
+      absl::Status status =
+          Write(vma.KeyNumber() + offset + done,
+                absl::string_view(zeros).substr(0, std::min<uint64_t>(length - done, kCopyStep)));
+      if (!status.ok()) return status;
+    }
   }
   return absl::OkStatus();
 }

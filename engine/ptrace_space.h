@@ -88,6 +88,7 @@ class AddressSpace {
   absl::Status ProtectOne(const ObjectView& vma, bool seam);
   absl::Status FillOne(const ObjectView& vma);
   absl::Status ReadInto(const ObjectView& vma, int descriptor, std::span<const LoadedExtent> all);
+  absl::Status Zero(const ObjectView& vma, const LoadedMemory& memory);
   absl::Status CopyInto(const ObjectView& vma, int descriptor, const LoadedExtent& extent);
   absl::Status SetExe();
   absl::Status SetFilter();

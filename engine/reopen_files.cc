@@ -77,14 +77,20 @@ absl::Status ReopenedFiles::FindFloor(const RestartOptions& options) {
   return absl::OkStatus();
 }
 
+bool ReopenedFiles::IsOfUsedFile(absl::string_view field, uint64_t id) const {
+  return std::ranges::any_of(
+      used_, [&](uint64_t file) { return checkpoint_.Get("file", file).Number(field) == id; });
+}
+
 absl::Status ReopenedFiles::Open(const RestartOptions& options) {
+  used_ = FilesInUse(checkpoint_);
   for (auto step : {&ReopenedFiles::FindFloor, &ReopenedFiles::TakeGiven}) {
     if (absl::Status status = (this->*step)(options); !status.ok()) return status;
   }
   for (auto step : {&ReopenedFiles::OpenPipes, &ReopenedFiles::OpenShmems}) {
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
-  for (const uint64_t id : checkpoint_.Ids("file")) {
+  for (const uint64_t id : used_) {
     if (files_.contains(id)) continue;
     if (absl::Status status = OpenFile(checkpoint_.Get("file", id)); !status.ok()) return status;
   }
@@ -100,7 +106,8 @@ absl::Status ReopenedFiles::TakeGiven(const RestartOptions& options) {
   }
   for (const GivenFd& given : options.fds) {
     const std::optional<ObjectView> fd = FindGivenFd(checkpoint_, given);
-    if (!fd.has_value() || fd->Number("file") != 0) continue;
+    if (!fd.has_value()) continue;
+    if (fd->Number("file") != 0 && fd->Number("excluded") == 0) continue;  // see GivenFiles
     absl::StatusOr<UniqueFd> own = Duplicate(given.number);
     if (!own.ok()) return own.status();
     inherited_[fd->id()] = *std::move(own);
@@ -111,6 +118,10 @@ absl::Status ReopenedFiles::TakeGiven(const RestartOptions& options) {
     files_[file] = *std::move(own);
   }
   return absl::OkStatus();
+}
+
+bool ReopenedFiles::IsClosed(const ObjectView& fd) const {
+  return fd.Number("excluded") != 0 && !inherited_.contains(fd.id());
 }
 
 int ReopenedFiles::DescriptorOf(const ObjectView& fd) const {
@@ -177,6 +188,7 @@ absl::StatusOr<UniqueFd> ReopenedFiles::OpenTerminal(const ObjectView& file, int
 
 absl::Status ReopenedFiles::OpenPipes() {
   for (const uint64_t id : checkpoint_.Ids("pipe")) {
+    if (!IsOfUsedFile("pipe", id)) continue;
     if (absl::Status status = OpenPipe(checkpoint_.Get("pipe", id)); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -201,7 +213,7 @@ absl::StatusOr<UniqueFd> ReopenedFiles::OpenEnd(const ObjectView& file, int flag
 // The ends are kept until all files are open, so that no open of a fifo waits for the other end.
 absl::Status ReopenedFiles::OpenPipe(const ObjectView& pipe) {
   std::string fifo;
-  for (const uint64_t id : checkpoint_.Ids("file")) {
+  for (const uint64_t id : used_) {
     const ObjectView file = checkpoint_.Get("file", id);
     if (file.Number("pipe") == pipe.id() && file.Number("kind") == CRFS_file_kind_fifo) {
       fifo = std::string(file.Bytes("path"));

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,9 @@ class ReopenedFiles {
   // floor() or above.
   int FileOf(uint64_t id) const { return Find(files_, id); }
   int ShmemOf(uint64_t id) const { return Find(shmems_, id); }
-  // Which descriptor a `fd` object gets.
+  // Whether a `fd` object gets none: it is excluded, and nothing is given in its place.
+  bool IsClosed(const ObjectView& fd) const;
+  // Which descriptor a `fd` object gets that is not closed.
   int DescriptorOf(const ObjectView& fd) const;
   // Above all descriptors that tasks have.
   int floor() const { return floor_; }
@@ -61,6 +64,8 @@ class ReopenedFiles {
     return found == all.end() ? -1 : found->second.get();
   }
 
+  // Whether one of the files that are used is of this pipe or shmem, by the name of its row.
+  bool IsOfUsedFile(absl::string_view field, uint64_t id) const;
   absl::Status FindFloor(const RestartOptions& options);
   absl::Status TakeGiven(const RestartOptions& options);
   absl::Status OpenPipes();
@@ -78,6 +83,7 @@ class ReopenedFiles {
 
   const LoadedCheckpoint& checkpoint_;
   int floor_ = 0;
+  std::set<uint64_t> used_;  // ids of files, as FilesInUse says
   Descriptors files_;
   Descriptors shmems_;
   std::map<uint64_t, UniqueFd> inherited_;  // by id of the fd object

@@ -53,7 +53,12 @@ int CopyRange(int from, uint64_t from_offset, int to, uint64_t to_offset, uint64
 }  // namespace
 
 absl::Status ReopenedFiles::OpenShmems() {
+  std::set<uint64_t> mapped;
+  for (const uint64_t id : checkpoint_.Ids("vma")) {
+    mapped.insert(checkpoint_.Get("vma", id).Number("shmem"));
+  }
   for (const uint64_t id : checkpoint_.Ids("shmem")) {
+    if (!mapped.contains(id) && !IsOfUsedFile("shmem", id)) continue;
     const ObjectView shmem = checkpoint_.Get("shmem", id);
     std::string name;
     if (!IsMemfd(shmem.Bytes("name"), &name)) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/blocked_signals.h"
 #include "engine/engine.h"
 #include "index/loaded_checkpoint.h"
@@ -67,6 +68,14 @@ absl::StatusOr<Restarted> Restart(const LoadedCheckpoint& checkpoint,
 // terminal or a user sends to the caller. Returns the exit status that the caller should have:
 // that of the task, or 128 + the number of the signal that ended it.
 absl::StatusOr<int> AwaitEnd(const Restarted& restarted);
+
+// The same, and calls `act` again and again: `every` after the call of AwaitEnd, and after the
+// beginning of each call of it; what it has missed it leaves out. Signals wait until it returns.
+struct Meanwhile {
+  absl::Duration every;
+  std::function<void()> act;
+};
+absl::StatusOr<int> AwaitEnd(const Restarted& restarted, const Meanwhile& meanwhile);
 
 }  // namespace crfs
 

@@ -37,7 +37,7 @@ class DescriptorChecker {
     for (const uint64_t id : check_.checkpoint.Ids("fd")) {
       CheckFd(check_.checkpoint.Get("fd", id));
     }
-    for (const uint64_t id : check_.checkpoint.Ids("file")) {
+    for (const uint64_t id : FilesInUse(check_.checkpoint)) {
       CheckOwner(check_.checkpoint.Get("file", id));
     }
   }
@@ -56,7 +56,8 @@ class DescriptorChecker {
     if (const uint64_t file = fd->Number("file"); file != 0) {
       flags = check_.checkpoint.Get("file", file).Number("flags");
       const auto chosen = check_.given.find(file);
-      if (chosen != check_.given.end() && chosen->second != given.number) {
+      const bool shares = fd->Number("excluded") == 0;
+      if (shares && chosen != check_.given.end() && chosen->second != given.number) {
         check_.Add(option, absl::StrCat("its open file is given ", chosen->second, ", too"),
                    "give it once");
       }
@@ -89,6 +90,7 @@ class DescriptorChecker {
   // ---- descriptors of the checkpoint ----------------------------------------------------------
 
   void CheckFd(const ObjectView& fd) {
+    if (StaysClosed(check_.checkpoint, check_.options, fd)) return;
     const Caller::Limit& limit = check_.caller.limits[RLIMIT_NOFILE];
     const uint64_t number = fd.KeyNumber();
     const std::string path = check_.checkpoint.Where(fd);
@@ -101,6 +103,7 @@ class DescriptorChecker {
           absl::StrCat("its number is not below your hard limit of descriptors, ", limit.hard),
           "raise that (ulimit -Hn), or run crfs as root");
     }
+    if (fd.Number("excluded") != 0) return;  // another one is given in its place
     const uint64_t id = fd.Number("file");
     if (id == 0 || !seen_.insert(id).second) return;
     const ObjectView file = check_.checkpoint.Get("file", id);

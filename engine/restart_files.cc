@@ -101,6 +101,7 @@ class FileChecker {
     const LoadedCheckpoint& checkpoint = check_.checkpoint;
     for (const uint64_t id : checkpoint.Ids("fd")) {
       const uint64_t file = checkpoint.Get("fd", id).Number("file");
+      if (checkpoint.Get("fd", id).Number("excluded") != 0) continue;
       if (!check_.given.contains(file)) uses_[file].open = true;
     }
     for (const uint64_t id : checkpoint.Ids("vma")) {

@@ -2,6 +2,8 @@
 
 #include "engine/restart_given.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
@@ -43,8 +45,40 @@ std::map<uint64_t, int> GivenFiles(const LoadedCheckpoint& checkpoint,
   }
   for (const GivenFd& given : options.fds) {
     const std::optional<ObjectView> fd = FindGivenFd(checkpoint, given);
-    if (fd.has_value() && fd->Number("file") != 0) files[fd->Number("file")] = given.number;
+    if (!fd.has_value() || fd->Number("file") == 0 || fd->Number("excluded") != 0) continue;
+    files[fd->Number("file")] = given.number;
   }
+  return files;
+}
+
+bool StaysClosed(const LoadedCheckpoint& checkpoint, const RestartOptions& options,
+                 const ObjectView& fd) {
+  if (fd.Number("excluded") == 0) return false;
+  const auto is_it = [&](const Inherited& given) { return given.fd_id == fd.id(); };
+  if (std::ranges::any_of(checkpoint.inherited(), is_it)) return false;
+  return std::ranges::none_of(options.fds, [&](const GivenFd& given) {
+    const std::optional<ObjectView> found = FindGivenFd(checkpoint, given);
+    return found.has_value() && found->id() == fd.id();
+  });
+}
+
+std::set<uint64_t> FilesInUse(const LoadedCheckpoint& checkpoint) {
+  std::set<uint64_t> files;
+  for (const uint64_t id : checkpoint.Ids("fd")) {
+    const ObjectView fd = checkpoint.Get("fd", id);
+    if (fd.Number("excluded") == 0) files.insert(fd.Number("file"));
+  }
+  for (const uint64_t id : checkpoint.Ids("vma")) {
+    files.insert(checkpoint.Get("vma", id).Number("file"));
+  }
+  for (const uint64_t id : checkpoint.Ids("mm")) {
+    files.insert(checkpoint.Get("mm", id).Number("exe"));
+  }
+  for (const uint64_t id : checkpoint.Ids("fs")) {
+    files.insert(checkpoint.Get("fs", id).Number("cwd"));
+    files.insert(checkpoint.Get("fs", id).Number("root"));
+  }
+  files.erase(0);
   return files;
 }
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
 #include "engine/restart_check.h"
+#include "index/ranges.h"
 
 namespace crfs {
 namespace {
@@ -50,6 +51,7 @@ class MappingChecker {
   void CheckVma(const ObjectView& vma) {
     const std::string path = check_.checkpoint.Where(vma);
     const uint64_t kind = vma.Number("kind"), prot = vma.Number("prot"), flags = Flags(vma);
+    CheckExcluded(vma);
     if (vma.Number("end") > check_.machine.address_end) {
       check_.Add(path, "lies beyond the memory that a program has on this machine",
                  "restart it on one with page tables of five levels");
@@ -92,6 +94,19 @@ class MappingChecker {
                    absl::StrCat("is ", ShownValue(vma, "kind"), ", a mapping that only the kernel ",
                                 "can make"),
                    absl::StrCat("delete ", path));
+    }
+  }
+
+  // That it is a list of ranges is told when the checkpoint is read.
+  void CheckExcluded(const ObjectView& vma) {
+    const auto ranges = UnpackRanges(vma.Bytes("excluded"));
+    if (!ranges.ok() || ranges->empty()) return;
+    const crfs_extent& last = ranges->back();
+    if (last.offset + last.length > vma.Number("end") - vma.Number("start")) {
+      check_.Add(vma, "excluded", "goes beyond the end of the mapping", "take that out");
+    }
+    if ((vma.Number("prot") & kShared) != 0) {
+      check_.Add(vma, "excluded", "is of shared memory, which is not left out", "empty it");
     }
   }
 

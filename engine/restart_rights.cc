@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -12,6 +13,7 @@
 #include "engine/limits.h"
 #include "engine/restart_check.h"
 #include "engine/restart_engine.h"
+#include "engine/restart_given.h"
 
 namespace crfs {
 namespace {
@@ -48,7 +50,12 @@ class RightsChecker {
     for (const uint64_t id : check_.checkpoint.Ids("fs")) {
       CheckRoot(check_.checkpoint.Get("fs", id));
     }
+    std::set<uint64_t> pipes;
+    for (const uint64_t id : FilesInUse(check_.checkpoint)) {
+      pipes.insert(check_.checkpoint.Get("file", id).Number("pipe"));
+    }
     for (const uint64_t id : check_.checkpoint.Ids("pipe")) {
+      if (!pipes.contains(id)) continue;
       const ObjectView pipe = check_.checkpoint.Get("pipe", id);
       if (pipe.Number("capacity") > check_.machine.pipe_max && !caller_.Can(CAP_SYS_RESOURCE)) {
         Deny(pipe, "capacity", absl::StrCat("and fs.pipe-max-size is ", check_.machine.pipe_max),

@@ -56,6 +56,7 @@ void TaskState::SetDescriptors() const {
   unsigned next = 0;  // the lowest that has not been looked at
   for (const uint64_t id : making_.checkpoint.Owned("fd", task_.Number("fd"))) {
     const ObjectView fd = making_.checkpoint.Get("fd", id);
+    if (making_.files.IsClosed(fd)) continue;
     const unsigned number = static_cast<unsigned>(fd.Number("fd"));
     if (number > next) ::close_range(next, number - 1, 0);
     next = number + 1;
@@ -76,7 +77,7 @@ void TaskState::SetDescriptors() const {
 // Who gets the signals of a file, and which: set when all tasks are there.
 void TaskState::SetOwner(const ObjectView& fd) const {
   const uint64_t id = fd.Number("file");
-  if (id == 0) return;
+  if (id == 0 || fd.Number("excluded") != 0) return;
   const ObjectView file = making_.checkpoint.Get("file", id);
   const int number = static_cast<int>(fd.Number("fd"));
   const int pid = static_cast<int>(static_cast<int64_t>(file.Number("owner_pid")));

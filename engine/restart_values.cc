@@ -96,6 +96,7 @@ constexpr ValueRule kRules[] = {
     {"signal", "queued", Rule::kAtMost, 1},
     {"thread_signal", "queued", Rule::kAtMost, 1},
     {"fd", "cloexec", Rule::kAtMost, 1},
+    {"fd", "excluded", Rule::kAtMost, 1},
     {"file", "owner_signal", Rule::kAtMost, kSignalMax},
     {"file", "pos", Rule::kNotNegative},
     {"file", "flags", Rule::kBits, ~kClosedOpenFlags & 0xffffffff},

@@ -6,10 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/restart.h"
 #include "engine/terminal.h"
 
@@ -20,7 +23,8 @@ constexpr int kPassedOn[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 
 class Waiter {
  public:
-  explicit Waiter(const Restarted& restarted) : restarted_(restarted) {
+  Waiter(const Restarted& restarted, const Meanwhile& meanwhile)
+      : restarted_(restarted), meanwhile_(meanwhile), due_(absl::Now() + meanwhile.every) {
     ::sigemptyset(&watched_);
     for (const int signal : kPassedOn) ::sigaddset(&watched_, signal);
     for (const int signal : {SIGCHLD, SIGTSTP, SIGCONT, SIGTTIN, SIGTTOU}) {
@@ -42,12 +46,21 @@ class Waiter {
       if (changed > 0 && WIFSIGNALED(status)) return 128 + WTERMSIG(status);
       if (changed > 0 && WIFSTOPPED(status)) StopToo();
       siginfo_t info;
-      const int signal = ::sigwaitinfo(&watched_, &info);
+      const timespec left = absl::ToTimespec(std::max(due_ - absl::Now(), absl::ZeroDuration()));
+      const int signal = ::sigtimedwait(&watched_, &info, due_ < kNever ? &left : nullptr);
       if (signal > 0) PassOn(signal, info);
+      if (signal < 0 && errno == EAGAIN) Act();
     }
   }
 
  private:
+  static constexpr absl::Time kNever = absl::InfiniteFuture();
+
+  void Act() {
+    meanwhile_.act();
+    while (due_ <= absl::Now()) due_ += meanwhile_.every;
+  }
+
   // What the terminal sends to the caller's group it has sent to the program as well, if that is
   // in the same group.
   void PassOn(int signal, const siginfo_t& info) const {
@@ -69,12 +82,20 @@ class Waiter {
   }
 
   const Restarted& restarted_;
+  const Meanwhile& meanwhile_;
+  absl::Time due_;                                   // when to act
   const pid_t group_ = ::getpgid(restarted_.child);  // as long as it lives
   sigset_t watched_;
 };
 
 }  // namespace
 
-absl::StatusOr<int> AwaitEnd(const Restarted& restarted) { return Waiter(restarted).Wait(); }
+absl::StatusOr<int> AwaitEnd(const Restarted& restarted) {
+  return AwaitEnd(restarted, {.every = absl::InfiniteDuration(), .act = nullptr});
+}
+
+absl::StatusOr<int> AwaitEnd(const Restarted& restarted, const Meanwhile& meanwhile) {
+  return Waiter(restarted, meanwhile).Wait();
+}
 
 }  // namespace crfs

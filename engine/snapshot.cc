@@ -63,6 +63,7 @@ std::vector<Holder> FindHolders(const Snapshot& snapshot) {
   std::vector<Holder> holders(snapshot.Count(*FindType("file")));
   snapshot.ForEach("fd", [&](const ObjectView& fd) {
     Holder& holder = holders[fd.Number("file") - 1];
+    if (fd.Number("excluded") != 0) return;
     const pid_t tid = users[fd.Number("fdtable") - 1];
     if (holder.tid == 0 && tid != 0) holder = {tid, static_cast<int>(fd.Number("fd"))};
   });

@@ -63,8 +63,8 @@ struct Holder {
   int fd = -1;
 };
 
-// For each file object, by id - 1, the first thread and descriptor that hold it; tid 0 where
-// no descriptor does (a mapped file, a cwd).
+// For each file object, by id - 1, the first thread and descriptor that hold it and are not
+// excluded; tid 0 where none does (a mapped file, a cwd).
 std::vector<Holder> FindHolders(const Snapshot& snapshot);
 
 }  // namespace crfs

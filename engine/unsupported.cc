@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "crfs/words.h"
 #include "engine/proc_file.h"
@@ -45,7 +46,9 @@ class Finder {
     snapshot_.ForEach("mm",
                       [&](const ObjectView& mm) { CheckBlockers(mm, PathOf("mm", mm.id())); });
     snapshot_.ForEach("vma", [&](const ObjectView& vma) { CheckMapping(vma); });
-    snapshot_.ForEach("fd", [&](const ObjectView& fd) { CheckDescriptor(fd); });
+    snapshot_.ForEach("fd", [&](const ObjectView& fd) {
+      if (fd.Number("excluded") == 0) CheckDescriptor(fd);
+    });
     if (absl::Status status = CheckLocks(); !status.ok()) return status;
     return std::move(found_);
   }
@@ -146,12 +149,29 @@ class Finder {
       if (words.size() < 6 || words[1] == "->") continue;
       uint64_t pid;
       if (!absl::SimpleAtoi(words[4], &pid) || !pids_.contains(pid)) continue;
+      if (IsOfExcluded(words[5])) continue;
       Add(absl::StrCat("tasks/", pid),
           absl::StrCat("holds a lock (", words[1], " ", words[3], ", ", words[5],
                        "), which is not saved"),
           "unlock it first");
     }
     return absl::OkStatus();
+  }
+
+  // Whether a file, as /proc/locks names it, is known by descriptors alone that are left out.
+  bool IsOfExcluded(absl::string_view lock) const {
+    bool excluded = false, kept = false;
+    snapshot_.ForEach("fd", [&](const ObjectView& fd) {
+      if (fd.Number("file") == 0) return;
+      const ObjectView file = snapshot_.Get("file", fd.Number("file"));
+      const uint64_t dev = file.Number("dev");
+      if (absl::StrFormat("%02x:%02x:%d", dev >> 32, dev & UINT32_MAX, file.Number("inode")) !=
+          lock) {
+        return;
+      }
+      (fd.Number("excluded") != 0 ? excluded : kept) = true;
+    });
+    return excluded && !kept;
   }
 
   const Snapshot& snapshot_;

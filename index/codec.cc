@@ -8,13 +8,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "index/codec_families.h"
+#include "index/ranges.h"
 
 namespace crfs {
 namespace {
 
 // Whether a text is one line, with a newline at its end that is no part of the value.
 bool IsOneLine(Codec codec) {
-  return codec != Codec::kRaw && codec != Codec::kStrings && codec != Codec::kAuxv;
+  return codec != Codec::kRaw && codec != Codec::kStrings && codec != Codec::kAuxv &&
+         codec != Codec::kRanges;
 }
 
 std::string FormatNumber(const Row& row, uint64_t number) {
@@ -158,6 +160,8 @@ absl::Status CheckBytes(const Row& row, absl::string_view bytes) {
       }
       if (bytes.empty() || bytes.back() != '\0') return absl::OkStatus();
       return absl::InvalidArgumentError("a set of cpus has zero bytes at its end");
+    case Codec::kRanges:
+      return UnpackRanges(bytes).status();
     default:
       return absl::OkStatus();
   }

@@ -12,6 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "index/codec.h"
 #include "index/codec_families.h"
+#include "index/pagemap.h"
+#include "index/ranges.h"
 
 namespace crfs::codec {
 namespace {
@@ -239,6 +241,24 @@ absl::StatusOr<std::string> ParseAuxv(absl::string_view text) {
   return bytes;
 }
 
+// ---- ranges -------------------------------------------------------------------------------
+
+std::string FormatRanges(absl::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i + 16 <= bytes.size(); i += 16) {
+    absl::StrAppend(&text, FormatRange(LoadAt<uint64_t>(bytes, i), LoadAt<uint64_t>(bytes, i + 8)),
+                    "\n");
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> ParseRanges(absl::string_view text) {
+  const absl::StatusOr<std::vector<crfs_extent>> ranges =
+      ParsePagemap(text, kRangesEnd, kRangesPageSize);
+  if (!ranges.ok()) return ranges.status();
+  return PackRanges(*ranges);
+}
+
 }  // namespace
 
 std::string FormatBytes(Codec codec, absl::string_view bytes) {
@@ -257,6 +277,8 @@ std::string FormatBytes(Codec codec, absl::string_view bytes) {
       return FormatAuxv(bytes);
     case Codec::kHexdump:
       return absl::BytesToHexString(bytes);
+    case Codec::kRanges:
+      return FormatRanges(bytes);
     default:
       return std::string(bytes);
   }
@@ -278,6 +300,8 @@ absl::StatusOr<std::string> ParseBytes(Codec codec, absl::string_view text) {
       return ParseAuxv(text);
     case Codec::kHexdump:
       return ParseHexdump(text);
+    case Codec::kRanges:
+      return ParseRanges(text);
     default:
       return std::string(text);
   }

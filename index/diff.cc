@@ -158,7 +158,7 @@ class Differ {
   void DiffBytes(const Row& row, const ObjectView& a, const ObjectView& b,
                  const std::string& file) {
     if (row.codec == Codec::kRaw) return DiffRaw(a.Bytes(row), b.Bytes(row), file);
-    if (row.codec != Codec::kStrings && row.codec != Codec::kAuxv) {
+    if (row.codec != Codec::kStrings && row.codec != Codec::kAuxv && row.codec != Codec::kRanges) {
       return DiffText(row, a, b, file);
     }
     const std::string was_text = TextOf(row, a), is_text = TextOf(row, b);

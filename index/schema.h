@@ -52,6 +52,7 @@ enum class Codec : uint8_t {
   kUuid,     // 16 bytes as 8-4-4-4-12, or an empty line for none
   kAuxv,     // (type, value) pairs of u64, one a line: AT_PHDR 0x400040
   kHexdump,  // bytes as hexadecimal digits
+  kRanges,   // (begin, end) pairs of u64 offsets, a line each (index/ranges.h)
   // references, and rows that are not stored
   kRef,        // a relative symbolic link to the object
   kId,         // the object id

@@ -92,6 +92,8 @@ absl::string_view NameOf(Codec codec) {
       return "auxv";
     case Codec::kHexdump:
       return "hexdump";
+    case Codec::kRanges:
+      return "ranges";
     case Codec::kRef:
       return "ref";
     case Codec::kId:

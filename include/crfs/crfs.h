@@ -118,6 +118,37 @@ int crfs_checkpoint_wait(int timeout, char *error, size_t size);
 int crfs_checkpoint_callbacks(void (*before)(void *argument), void (*after)(void *argument),
 			      void (*restarted)(void *argument), void *argument);
 
+/*
+ * What is not worth saving. A mark holds for every checkpoint of the program from then on, whoever
+ * takes it: this library, `crfs checkpoint PID`, `crfs run`. fork(2) copies the marks, execve(2)
+ * drops them, and a restarted program has them again. In the image, what was left out is named as
+ * such (`excluded` in the tree). These functions take no lock and may be called by handlers of
+ * signals.
+ *
+ * crfs_exclude() marks memory: the pages that lie as a whole in `length` bytes from `address` on. In
+ * the restarted program they are zero, also in a private mapping of a file. Memory that is mapped
+ * shared is saved all the same. What is mapped there later is marked, too, so take the mark back
+ * with crfs_include(), of the same address and length, before the memory is freed.
+ *
+ * crfs_exclude_fd() marks a descriptor, by its number: it is closed in the restarted program, and
+ * whatever it is (a TCP socket, say), it does not stand in the way of a checkpoint. Other
+ * descriptors that share its open file are saved as ever. Take the mark back with
+ * crfs_include_fd() before the number is used for something else.
+ *
+ * Marks that say the same count once; taking one back takes all of them back. All return 0, or -1
+ * and set errno:
+ *
+ *   EINVAL  `length` is 0, or goes beyond the end of all addresses
+ *   EBADF   `fd` is negative
+ *   ENOMEM  no memory for marks
+ *   ENOSPC  there are too many (more than 40,000)
+ *   ENOENT  there is no such mark to be taken back
+ */
+int crfs_exclude(void *address, size_t length);
+int crfs_include(void *address, size_t length);
+int crfs_exclude_fd(int fd);
+int crfs_include_fd(int fd);
+
 #ifdef __cplusplus
 }
 #endif

@@ -49,7 +49,7 @@
 
 #include "words.h"
 
-#define CRFS_FORMAT_VERSION 1
+#define CRFS_FORMAT_VERSION 2
 
 #define CRFS_OBJECTS(OBJECT)                                                                                         \
 	OBJECT(checkpoint, 0x0001, none, "checkpoint", single, 96, "the checkpoint itself")                         \
@@ -183,7 +183,9 @@
 	ROW(vma, bytes, name, "name", text, rw, restore, kernel, 1, "PR_SET_VMA_ANON_NAME, or a special's name")     \
 	ROW(vma, none, pages, "pages", pages, rw, restore, none, 1, "the memory, sparse; holes are not saved")              \
 	ROW(vma, none, pagemap, "pagemap", pagemap, rw, restore, none, 1,                                                   \
-	    "which pages are saved, as ranges of offsets in `pages`")
+	    "which pages are saved, as ranges of offsets in `pages`")                                                \
+	ROW(vma, bytes, excluded, "excluded", ranges, rw, restore, engine, 2,                                        \
+	    "memory that is left out and comes back as zeros, as ranges of offsets in `pages`")
 
 #define CRFS_ROWS_fdtable(ROW)                                                                                       \
 	ROW(fdtable, none, id, "id", id, derived, info, none, 1, "object id")                                        \
@@ -194,7 +196,8 @@
 	ROW(fd, ref, fdtable, "", fdtable, owner, restore, kernel, 1, "the table")                                   \
 	ROW(fd, u32, fd, "", dec, key, restore, kernel, 1, "the number")                                             \
 	ROW(fd, u32, cloexec, "cloexec", dec, rw, restore, kernel, 1, "1: closed by execve(2)")                      \
-	ROW(fd, ref, file, "file", file, rw, restore, kernel, 1, "the open file description")
+	ROW(fd, ref, file, "file", file, rw, restore, kernel, 1, "the open file description")                                \
+	ROW(fd, u64, excluded, "excluded", dec, rw, restore, engine, 2, "1: it is left out, and closed after a restart")
 
 #define CRFS_ROWS_sighand(ROW)                                                                                       \
 	ROW(sighand, none, id, "id", id, derived, info, none, 1, "object id")                                        \

@@ -234,7 +234,7 @@ TEST(RulesTest, Layout) {
       {"row name (4294967295 bytes) is longer than the body",
        poke("shmem", 1, name + 4, UINT32_MAX)},
       {"row reserved is reserved and not zero", poke("sighand", 1, 8, 1)},
-      {"record of ns 1: it has rows that format version 1, the newest that this crfs knows",
+      {"record of ns 1: it has rows that format version 2, the newest that this crfs knows",
        [](Forge& f) {
          f.Get("ns", 1).body += "1234";
          f.Get("ns", 1).body[0] = 20;
@@ -379,10 +379,10 @@ TEST(RulesTest, DataAndEnd) {
 
 TEST(RulesTest, Framing) {
   ExpectAllSeen({
-      {"the image has format version 2, this crfs reads up to 1: use a newer crfs",
-       [](Forge& f) { f.format = 2; }, absl::StatusCode::kUnimplemented},
+      {"the image has format version 3, this crfs reads up to 2: use a newer crfs",
+       [](Forge& f) { f.format = 3; }, absl::StatusCode::kUnimplemented},
       {"format version 0 does not exist", [](Forge& f) { f.format = 0; }},
-      {"record of type 0x123: format version 1, the newest that this crfs knows, has no such type",
+      {"record of type 0x123: format version 2, the newest that this crfs knows, has no such type",
        [](Forge& f) { f.Get("pipe", 1).type = 0x123; }, absl::StatusCode::kUnimplemented},
       {"record of pipe 1: it has unknown flags", [](Forge& f) { f.Get("pipe", 1).flags = 1; }},
       {"its length, 16777217 bytes, is above 16777216",

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "index/codec.h"
+#include "index/ranges.h"
 
 namespace crfs {
 namespace {
@@ -71,6 +72,17 @@ std::string RandomBytesOf(Codec codec, Random& random) {
       std::string bytes = RandomBytes(random, random.Below(40));
       while (!bytes.empty() && bytes.back() == '\0') bytes.pop_back();
       return bytes;
+    }
+    case Codec::kRanges: {
+      std::vector<crfs_extent> ranges;
+      uint64_t page = 0;
+      for (uint64_t count = random.Below(5); count > 0; --count) {
+        const uint64_t begin = page + 1 + random.Below(9);
+        page = begin + 1 + random.Below(9);
+        ranges.push_back(
+            {.offset = begin * kRangesPageSize, .length = (page - begin) * kRangesPageSize});
+      }
+      return PackRanges(ranges);
     }
     default:
       return RandomBytes(random, RandomLength(random));

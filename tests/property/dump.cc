@@ -80,11 +80,11 @@ absl::string_view Name(Wire wire) {
 
 absl::string_view Name(Codec codec) {
   static constexpr absl::string_view kNames[] = {
-      "dec",     "hex",   "hex8",       "oct",     "umask",     "offset", "dev",
-      "nsec",    "time",  "limit",      "perm",    "handler",   "signal", "sigset",
-      "enum",    "bits",  "open_flags", "text",    "strings",   "raw",    "numbers",
-      "cpulist", "uuid",  "auxv",       "hexdump", "ref",       "id",     "refs",
-      "format",  "pages", "pagemap",    "via",     "via_leader"};
+      "dec",     "hex",    "hex8",       "oct",     "umask",   "offset",    "dev",
+      "nsec",    "time",   "limit",      "perm",    "handler", "signal",    "sigset",
+      "enum",    "bits",   "open_flags", "text",    "strings", "raw",       "numbers",
+      "cpulist", "uuid",   "auxv",       "hexdump", "ranges",  "ref",       "id",
+      "refs",    "format", "pages",      "pagemap", "via",     "via_leader"};
   static_assert(std::size(kNames) == static_cast<size_t>(Codec::kViaLeader) + 1);
   return kNames[static_cast<size_t>(codec)];
 }

@@ -42,6 +42,26 @@ TEST_F(RestartCheckDescriptorsTest, NothingIsWrongWithAHealthyProgram) {
   EXPECT_THAT(Found(), IsEmpty());
 }
 
+TEST_F(RestartCheckDescriptorsTest, WhatIsExcludedIsNoObstacle) {
+  program_.Set("file", HealthyProgram::kNull, "kind", CRFS_file_kind_socket);
+  program_.Set("file", HealthyProgram::kNull, "owner_pid", 12345);
+  EXPECT_EQ(Found().size(), 2U);
+  program_.Set("fd", 6, "excluded", 1);
+  EXPECT_THAT(Found(), IsEmpty());
+  program_.Set("fd", 6, "fd", 1U << 31);
+  EXPECT_THAT(Found(), IsEmpty());
+}
+
+TEST_F(RestartCheckDescriptorsTest, InPlaceOfWhatIsExcludedTheCallerMayGive) {
+  program_.Set("file", HealthyProgram::kNull, "kind", CRFS_file_kind_socket);
+  program_.Set("fd", 6, "excluded", 1);
+  const UniqueFd given = Open(O_RDWR);
+  Give(6, given.get());
+  EXPECT_THAT(Found(), IsEmpty());
+  Give(6, 999);
+  EXPECT_THAT(Found(), ElementsAre(HasSubstr("descriptor 999 of the caller is not open")));
+}
+
 TEST_F(RestartCheckDescriptorsTest, EveryOtherKindIsRefusedByName) {
   for (const Word& word : FindType("file")->Find("kind")->words) {
     switch (word.value) {

@@ -155,7 +155,7 @@ TEST_F(TreeTest, ComputedRowsAreThere) {
     EXPECT_EQ(ResolvePath(*tree_, directory + "/exe", true).value_or(0),
               ResolvePath(*tree_, mm + "/exe", true).value_or(0));
   }
-  EXPECT_EQ(Contents("checkpoint/format"), "1\n");
+  EXPECT_EQ(Contents("checkpoint/format"), absl::StrCat(CRFS_FORMAT_VERSION, "\n"));
 }
 
 TEST_F(TreeTest, ListingLookupAndStatAgree) {
