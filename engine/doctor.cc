@@ -3,6 +3,7 @@
 #include "engine/doctor.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "engine/device.h"
+#include "engine/own_mappings.h"
+#include "engine/pid_namespace.h"
 #include "engine/proc_file.h"
 #include "engine/ptrace_kcmp.h"
 #include "engine/ptrace_pages.h"
@@ -94,9 +97,23 @@ Finding ExaminePtraceRights() {
 
 Finding ExamineRestartModule() {
   const absl::Status module = FindRestartModule();
-  if (module.ok()) return {true, "restarts", "the module can restart this format", ""};
+  if (module.ok()) return {true, "kernel restarts", "the module can restart this format", ""};
   // The message holds the remedy.
-  return {false, "restarts", std::string(module.message()), ""};
+  return {false, "kernel restarts", std::string(module.message()), ""};
+}
+
+// What the ptrace engine's restarts ask of the kernel.
+Finding ExaminePtraceRestart() {
+  constexpr int kMapSize = 15;  // PR_SET_MM_MAP_SIZE
+  unsigned size = 0;
+  if (::prctl(PR_SET_MM, kMapSize, &size, 0, 0) != 0) {
+    return {false, "ptrace restarts", "prctl(PR_SET_MM_MAP) is missing",
+            "use a kernel with CONFIG_CHECKPOINT_RESTORE"};
+  }
+  if (FindSyscallInVdso() == 0) {
+    return {false, "ptrace restarts", "the kernel maps no vdso", "boot it without vdso=0"};
+  }
+  return {true, "ptrace restarts", "PR_SET_MM_MAP, vdso", ""};
 }
 
 Finding ExamineRestartRights() {
@@ -108,8 +125,21 @@ Finding ExamineRestartRights() {
   if (caller.Can(CAP_CHECKPOINT_RESTORE) || caller.Can(CAP_SYS_ADMIN)) {
     return {true, "right to restart", "your own programs, with their old pids", ""};
   }
-  return {false, "right to restart", "old pids take CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN",
-          "run crfs as root, or give it that (setcap cap_checkpoint_restore+ep)"};
+  const int error = TryUserNamespace();
+  if (error == 0) return {true, "right to restart", "your own programs, with --pidns", ""};
+  return {
+      false, "right to restart",
+      absl::StrCat("neither old pids (CAP_CHECKPOINT_RESTORE) nor a user namespace for --pidns (",
+                   std::strerror(error), ")"),
+      "run crfs as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+      "user.max_user_namespaces)"};
+}
+
+// A filter may forbid what crfs asks the kernel for, ptrace(2) and clone3(2) above all.
+Finding ExamineSeccomp() {
+  if (DescribeCaller().seccomp == 0) return {true, "seccomp", "crfs runs under no filter", ""};
+  return {false, "seccomp", "crfs runs under a filter, and the module restarts nothing then",
+          "start it without one (podman: --security-opt seccomp=unconfined)"};
 }
 
 Finding ExamineFuse() {
@@ -147,11 +177,10 @@ Finding ExamineIndexFolder(const std::string& directory) {
 }  // namespace
 
 std::vector<Finding> ExamineMachine(const std::string& index_directory) {
-  return {ExamineArchitecture(),  ExamineKernelEngine(),
-          ExamineProcChildren(),  ExaminePtrace(),
-          ExaminePtraceEngine(),  ExaminePtraceRights(),
-          ExamineRestartModule(), ExamineRestartRights(),
-          ExamineFuse(),          ExamineIndexFolder(index_directory)};
+  return {ExamineArchitecture(),  ExamineKernelEngine(),  ExamineProcChildren(),
+          ExaminePtrace(),        ExaminePtraceEngine(),  ExaminePtraceRights(),
+          ExamineRestartModule(), ExaminePtraceRestart(), ExamineRestartRights(),
+          ExamineSeccomp(),       ExamineFuse(),          ExamineIndexFolder(index_directory)};
 }
 
 }  // namespace crfs
