@@ -16,8 +16,8 @@
 
 static const char* folder;
 static double away, away_at_most;  // read when the program goes on
-static const double kAsked = 6;
-static const struct timespec asked = {.tv_sec = 6};
+static const double kAsked = 9;
+static const struct timespec asked = {.tv_sec = 9};
 // The kernel writes into them what remains, whenever a call is interrupted: in a page of its own
 // (tests/restart/differences).
 static struct times {
@@ -43,7 +43,7 @@ static int by_clock_nanosleep(void) { return clock_nanosleep(CLOCK_BOOTTIME, 0, 
 static int by_realtime(void) { return clock_nanosleep(CLOCK_REALTIME, 0, &asked, NULL); }
 static int by_poll(void) {
   struct pollfd one = {.fd = quiet[0], .events = POLLIN};
-  return poll(&one, 1, 6000);
+  return poll(&one, 1, 9000);
 }
 static int by_poll_without_end(void) {
   struct pollfd one = {.fd = woken[0], .events = POLLIN};
@@ -131,7 +131,7 @@ int main(int, char** argv) {
   folder = argv[1];
   EXPECT(mmap(times, 4096, PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == times);
-  *times = (struct times){.ppoll = asked, .select = {.tv_sec = 6}};
+  *times = (struct times){.ppoll = asked, .select = {.tv_sec = 9}};
   EXPECT(pipe(quiet) == 0 && pipe(woken) == 0);
   pthread_condattr_t attributes;
   pthread_condattr_init(&attributes);
