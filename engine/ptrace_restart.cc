@@ -112,11 +112,11 @@ class PtraceRestart final : public RestartEngine {
     }
     for (auto& [id, space] : spaces_) {
       for (auto step : {&AddressSpace::Empty, &AddressSpace::Map, &AddressSpace::SetFields,
-                        &AddressSpace::Fill, &AddressSpace::Protect}) {
+                        &AddressSpace::Fill, &AddressSpace::Protect, &AddressSpace::Leave}) {
         if (absl::Status status = (space.*step)(); !status.ok()) return status;
       }
     }
-    return absl::OkStatus();
+    return WaitForBuilders();
   }
 
   void Help() const override {}
@@ -228,6 +228,21 @@ class PtraceRestart final : public RestartEngine {
 
   ObjectView TaskOf(const RestartedThread& thread) const {
     return checkpoint_.Get("task", thread.thread().OwnerId());
+  }
+
+  // They are orphans. Where the program itself has the first task of a pid namespace, that is their
+  // parent; elsewhere whoever is waits for them by himself.
+  absl::Status WaitForBuilders() {
+    for (RestartedThread* const first : OneOfEachTask()) {
+      if (TaskOf(*first).KeyNumber() != 1) continue;
+      for (size_t i = 0; i < checkpoint_.Ids("mm").size(); ++i) {
+        const uint64_t pid = builders_[i].load();
+        if (pid == 0) continue;
+        const absl::StatusOr<long> waited = first->puppet().Call(SYS_wait4, {pid, 0, __WALL, 0});
+        if (!waited.ok()) return waited.status();
+      }
+    }
+    return absl::OkStatus();
   }
 
   // What stands stays so from here on: a stop takes part of all threads, and may take place before

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "crfs/schema.h"
@@ -105,7 +106,8 @@ absl::Status AddressSpace::Empty() {
 }
 
 absl::StatusOr<uint64_t> AddressSpace::Put(absl::string_view bytes) const {
-  if (bytes.size() > kScratchSize) return absl::InternalError("more than calls have room for");
+  if (bytes.size() > (borrowed_.empty() ? kScratchSize : kPage))
+    return absl::InternalError("more than calls have room for");
   if (absl::Status status = Write(scratch_, bytes); !status.ok()) return status;
   return scratch_;
 }
@@ -307,7 +309,41 @@ absl::Status AddressSpace::SetFilter() {
   return Failed(mm(), "coredump_filter", errno);
 }
 
-absl::Status AddressSpace::Close() {
+// One that is there already: else there would be one more than before. The kernel writes into
+// restartable sequences whenever a thread has run.
+uint64_t AddressSpace::FindPageToBorrow() const {
+  std::set<uint64_t> taken;
+  for (const uint64_t id : sources_->checkpoint.Ids("thread")) {
+    taken.insert(sources_->checkpoint.Get("thread", id).Number("rseq_address") / kPage);
+  }
+  for (const uint64_t id : sources_->checkpoint.Owned("vma", id_)) {
+    const ObjectView vma = sources_->checkpoint.Get("vma", id);
+    if (IsSpecial(vma) || (ProtectionOf(vma) & PROT_WRITE) == 0) continue;
+    const absl::StatusOr<LoadedMemory> memory = sources_->checkpoint.UnverifiedMemory(vma);
+    if (!memory.ok()) return 0;
+    for (const LoadedExtent& extent : memory->extents) {
+      const uint64_t begin = vma.KeyNumber() + extent.offset;
+      for (uint64_t at = begin; at < begin + extent.length; at += kPage) {
+        if (!taken.contains(at / kPage) && !taken.contains(at / kPage - 1)) return at;
+      }
+    }
+  }
+  return 0;
+}
+
+absl::Status AddressSpace::BorrowPage() {
+  scratch_ = FindPageToBorrow();
+  if (scratch_ == 0) {
+    return absl::UnimplementedError(
+        absl::StrCat(sources_->checkpoint.Where(mm()),
+                     ": has no writable memory, which the ptrace engine needs: use the kernel "
+                     "engine (--engine kernel)"));
+  }
+  borrowed_.resize(kPage);
+  return Read(scratch_, std::span(borrowed_.data(), borrowed_.size()));
+}
+
+absl::Status AddressSpace::Leave() {
   absl::StatusOr<long> result = builder_.Call(SYS_munmap, {scratch_, kScratchSize});
   if (absl::Status status = Check(mm(), "", result); !status.ok()) return status;
   const uint64_t later = mm().Number("def_flags");
@@ -320,14 +356,14 @@ absl::Status AddressSpace::Close() {
   constexpr uint64_t kSetDumpable = 4;  // PR_SET_DUMPABLE
   result = builder_.Call(SYS_prctl, {kSetDumpable, mm().Number("dumpable"), 0, 0, 0});
   if (absl::Status status = Check(mm(), "dumpable", result); !status.ok()) return status;
-  memory_.reset();
   const pid_t pid = builder_.pid();
   ::kill(pid, SIGKILL);
-  // Its parent, too: it has no other left, but in a pid namespace.
   while (::waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
   }
   builder_.Release();
-  return absl::OkStatus();
+  return BorrowPage();
 }
+
+absl::Status AddressSpace::Close() { return Write(scratch_, borrowed_); }
 
 }  // namespace crfs

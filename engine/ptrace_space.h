@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -51,11 +52,15 @@ class AddressSpace {
   absl::Status Fill();
   absl::Status Protect();
   absl::Status SetFields();
-  // The last of it, when no call needs Put any more. The builder is gone.
+  // The last of the builder, which is gone then, but for its parent to wait for it.
+  absl::Status Leave();
+  // When no call needs Put any more.
   absl::Status Close();
 
-  // Copies bytes to where calls may find them until Close, and returns the address. What was there
-  // before is overwritten. At most kScratchSize bytes.
+  // Copies bytes to where calls may find them, and returns the address: of the builder's own memory
+  // or, once that is gone, of a page of the program's, which Close puts back. The last bytes that
+  // were put there are overwritten. At most kScratchSize bytes, and a page once the builder is
+  // gone.
   absl::StatusOr<uint64_t> Put(absl::string_view bytes) const;
   template <typename T>
   absl::StatusOr<uint64_t> PutValue(const T& value) const {
@@ -79,6 +84,8 @@ class AddressSpace {
 
   ObjectView mm() const { return sources_->checkpoint.Get("mm", id_); }
   absl::Status MakeScratch();
+  absl::Status BorrowPage();
+  uint64_t FindPageToBorrow() const;
   absl::Status MapOne(const ObjectView& vma, bool seam);
   absl::StatusOr<long> MapMemory(const ObjectView& vma, int prot);
   absl::StatusOr<long> MapShared(const ObjectView& vma, const AddressRange& source, int prot);
@@ -102,6 +109,7 @@ class AddressSpace {
   Puppet builder_;
   UniqueFd memory_;  // /proc/PID/mem
   uint64_t scratch_ = 0;
+  std::string borrowed_;  // what the page at scratch_ holds, once the builder is gone
 };
 
 }  // namespace crfs

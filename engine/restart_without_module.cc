@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "crfs/words.h"
 #include "engine/restart_check.h"
+#include "engine/restart_engine.h"
 
 namespace crfs {
 namespace {
@@ -56,11 +57,11 @@ void CheckWithoutModule(const RestartCheck& check) {
     CheckTask(check, check.checkpoint.Get("task", id));
   }
   const uint64_t root = check.checkpoint.Get("checkpoint", 1).Number("root");
-  if (check.options.pid_namespace && check.checkpoint.Get("task", root).KeyNumber() == 1) {
+  if (UserNamespaceFor(check.options) == UserNamespace::kOwn &&
+      check.checkpoint.Get("task", root).KeyNumber() == 1) {
     check.Add("--pidns",
-              "the program is the first of its pid namespace, which the ptrace engine "
-              "cannot make",
-              kRemedy);
+              "the program is the first of its pid namespace, which takes CAP_SYS_ADMIN to make",
+              "run crfs as root");
   }
   for (const uint64_t id : check.checkpoint.Ids("mm")) {
     const ObjectView mm = check.checkpoint.Get("mm", id);
