@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/proc_file.h"
+#include "engine/proc_status.h"
 #include "index/unique_fd.h"
 
 namespace crfs {
@@ -105,12 +106,17 @@ uint64_t FlagsFor(UserNamespace user) {
   return CLONE_NEWPID | CLONE_NEWNS | (user == UserNamespace::kOwn ? CLONE_NEWUSER : 0);
 }
 
-// The pid of the only child: nobody else is there yet.
-absl::StatusOr<pid_t> OnlyChild(pid_t first) {
+// The child that has this pid in its own namespace.
+absl::StatusOr<pid_t> FindChild(pid_t first, pid_t pid) {
   const absl::StatusOr<std::vector<pid_t>> children = ListChildren(first);
   if (!children.ok()) return children.status();
-  if (children->size() != 1) return absl::AbortedError("the root task has died");
-  return children->front();
+  for (const pid_t child : *children) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(child, child);
+    if (!status.ok()) continue;
+    const std::vector<uint32_t> ids = status->Numbers("NSpid");
+    if (!ids.empty() && ids.back() == static_cast<uint32_t>(pid)) return child;
+  }
+  return absl::AbortedError("the root task has died");
 }
 
 }  // namespace
@@ -181,19 +187,22 @@ absl::StatusOr<NamespaceRoot> MakePidNamespace(pid_t pid, UserNamespace user,
     [[maybe_unused]] const ssize_t went = ::write(made.tell.get(), "", 1);
   }
   const ssize_t got = ::read(made.listen.get(), &told, sizeof(told));
-  if (got == sizeof(told) && told.error == 0) {
-    const absl::StatusOr<pid_t> root = OnlyChild(made.first);
+  absl::Status status;
+  if (got != sizeof(told)) {
+    status = absl::AbortedError("the root task cannot be made in a pid namespace");
+  } else if (told.error != 0) {
+    status = absl::ErrnoToStatus(told.error, absl::StrCat("a pid namespace: ", told.what));
+  } else {
+    const absl::StatusOr<pid_t> root = FindChild(made.first, pid);
     if (root.ok()) {
       made.root = *root;
       return made;
     }
+    status = root.status();
   }
   ::kill(made.first, SIGKILL);
   ::waitpid(made.first, nullptr, 0);
-  if (got == sizeof(told)) {
-    return absl::ErrnoToStatus(told.error, absl::StrCat("a pid namespace: ", told.what));
-  }
-  return absl::AbortedError("the root task cannot be made in a pid namespace");
+  return status;
 }
 
 }  // namespace crfs
