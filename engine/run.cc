@@ -3,6 +3,7 @@
 #include "engine/run.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +113,9 @@ absl::StatusOr<Restarted> Start(const std::vector<std::string>& argv,
   if (pid < 0) return absl::ErrnoToStatus(errno, "a process cannot be made");
   if (pid == 0) {
     signals.reset();
+    // Where Yama lets only ancestors ptrace (ptrace_scope 1): the process that traces is no more
+    // than a relative.
+    ::prctl(PR_SET_PTRACER, ::getppid(), 0, 0, 0);
     Become(argv, environment, tell.get());
   }
   tell.reset();
