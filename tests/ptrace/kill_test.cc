@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -27,7 +28,11 @@ namespace {
 
 constexpr int kRounds = kSanitized ? 20 : 150;
 constexpr int kKinds = 5;
-constexpr char kName[] = "crfs-kill-test";
+// At most 15 letters; another run of these tests has others.
+const std::string& Name() {
+  static const std::string name = "kill-" + std::to_string(::getpid());
+  return name;
+}
 
 void Nothing(int) {}
 
@@ -73,10 +78,11 @@ pid_t StartCheckpoint(pid_t pid, const char* option) {
 // `option`: of crfs checkpoint, or nullptr. `reaper`: the program is one of orphans.
 void ExpectAsItWas(const char* option, bool reaper) {
   ASSERT_NE(std::getenv("CRFS"), nullptr);
+  Name();  // the program is named like this process
   Program program(
       [reaper](Board& board) {
         ::prctl(PR_SET_CHILD_SUBREAPER, reaper);
-        ::prctl(PR_SET_NAME, kName);
+        ::prctl(PR_SET_NAME, Name().c_str());
         int ends[2];
         if (::pipe2(ends, O_CLOEXEC) != 0) ::_exit(2);
         ::signal(SIGUSR1, Nothing);
@@ -103,7 +109,7 @@ void ExpectAsItWas(const char* option, bool reaper) {
       },
       kKinds);
   const std::string blocked = StatusLine(program.pid(), "SigBlk");
-  ASSERT_EQ(ProcessesNamed(kName), std::vector<pid_t>{program.pid()});
+  ASSERT_EQ(ProcessesNamed(Name()), std::vector<pid_t>{program.pid()});
   const std::string maps = ReadProcFile(ProcPath(program.pid(), "maps")).value_or("");
   std::mt19937 random(20240607);
   int cut = 0;
@@ -123,7 +129,7 @@ void ExpectAsItWas(const char* option, bool reaper) {
     }
     ASSERT_EQ(program.board().wrong, 0) << "round " << round;
     ASSERT_EQ(StatusLine(program.pid(), "SigBlk"), blocked);
-    ASSERT_TRUE(Eventually([&] { return ProcessesNamed(kName).size() == 1; })) << "a copy is left";
+    ASSERT_TRUE(Eventually([&] { return ProcessesNamed(Name()).size() == 1; })) << "a copy is left";
   }
   EXPECT_GT(cut, kRounds / 4) << "crfs was hardly ever killed in time";
   EXPECT_EQ(ReadProcFile(ProcPath(program.pid(), "maps")).value_or(""), maps);
