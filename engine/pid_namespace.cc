@@ -106,19 +106,6 @@ uint64_t FlagsFor(UserNamespace user) {
   return CLONE_NEWPID | CLONE_NEWNS | (user == UserNamespace::kOwn ? CLONE_NEWUSER : 0);
 }
 
-// The child that has this pid in its own namespace.
-absl::StatusOr<pid_t> FindChild(pid_t first, pid_t pid) {
-  const absl::StatusOr<std::vector<pid_t>> children = ListChildren(first);
-  if (!children.ok()) return children.status();
-  for (const pid_t child : *children) {
-    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(child, child);
-    if (!status.ok()) continue;
-    const std::vector<uint32_t> ids = status->Numbers("NSpid");
-    if (!ids.empty() && ids.back() == static_cast<uint32_t>(pid)) return child;
-  }
-  return absl::AbortedError("the root task has died");
-}
-
 }  // namespace
 
 void NamespaceRoot::LetLive() {
@@ -193,12 +180,13 @@ absl::StatusOr<NamespaceRoot> MakePidNamespace(pid_t pid, UserNamespace user,
   } else if (told.error != 0) {
     status = absl::ErrnoToStatus(told.error, absl::StrCat("a pid namespace: ", told.what));
   } else {
-    const absl::StatusOr<pid_t> root = FindChild(made.first, pid);
-    if (root.ok()) {
-      made.root = *root;
+    const absl::StatusOr<std::optional<pid_t>> root =
+        FindChild(made.first, static_cast<uint64_t>(pid));
+    if (root.ok() && root->has_value()) {
+      made.root = **root;
       return made;
     }
-    status = root.status();
+    status = root.ok() ? absl::AbortedError("the root task has died") : root.status();
   }
   ::kill(made.first, SIGKILL);
   ::waitpid(made.first, nullptr, 0);

@@ -65,6 +65,18 @@ absl::StatusOr<ProcStatus> ReadThreadStatus(pid_t pid, pid_t tid) {
   return ProcStatus::Parse(*text);
 }
 
+absl::StatusOr<std::optional<pid_t>> FindChild(pid_t parent, uint64_t pid) {
+  const absl::StatusOr<std::vector<pid_t>> children = ListChildren(parent);
+  if (!children.ok()) return children.status();
+  for (const pid_t child : *children) {
+    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(child, child);
+    if (!status.ok()) continue;
+    const std::vector<uint32_t> ids = status->Numbers("NSpid");
+    if (!ids.empty() && ids.back() == pid) return child;
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<ProcStat> ProcStat::Read(pid_t pid, pid_t tid) {
   return ReadFile(ProcPath(pid, absl::StrCat("task/", tid, "/stat")));
 }

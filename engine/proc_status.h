@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class ProcStatus {
 };
 
 absl::StatusOr<ProcStatus> ReadThreadStatus(pid_t pid, pid_t tid);
+
+// The child of a task that has this pid in its own pid namespace, as the caller sees it.
+absl::StatusOr<std::optional<pid_t>> FindChild(pid_t parent, uint64_t pid);
 
 // Fields of stat by the numbers that proc(5) gives them, from 3 (the state) on.
 class ProcStat {

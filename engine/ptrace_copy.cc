@@ -93,19 +93,6 @@ absl::Status NoFork(const TracedThread& thread, long error) {
                                         what, ", or checkpoint it without a copy"));
 }
 
-// The child of a task that knows it by this number, in whatever pid namespace.
-absl::StatusOr<pid_t> FindChild(pid_t parent, long number) {
-  const absl::StatusOr<std::vector<pid_t>> children = ListChildren(parent);
-  if (!children.ok()) return children.status();
-  for (const pid_t child : *children) {
-    const absl::StatusOr<ProcStatus> status = ReadThreadStatus(child, child);
-    if (!status.ok()) continue;
-    const std::vector<uint32_t> numbers = status->Numbers("NSpid");
-    if (!numbers.empty() && numbers.back() == static_cast<uint64_t>(number)) return child;
-  }
-  return absl::NotFoundError(absl::StrCat("task ", parent, ": its copy died"));
-}
-
 // Ends a traced process; its parent may wait for it then.
 void Kill(TracedThread& process) {
   const pid_t pid = process.tid();
@@ -131,9 +118,13 @@ absl::StatusOr<Child> Fork(const TracedThread& parent, const Clone& clone) {
   const absl::StatusOr<long> number = Insist(clone);
   if (!number.ok()) return number.status();
   if (*number < 0) return NoFork(parent, *number);
-  const absl::StatusOr<pid_t> pid = FindChild(parent.pid(), *number);
+  const absl::StatusOr<std::optional<pid_t>> pid =
+      FindChild(parent.pid(), static_cast<uint64_t>(*number));
   if (!pid.ok()) return pid.status();
-  Child child = {TracedThread::Attached(parent, *pid), *number};
+  if (!pid->has_value()) {
+    return absl::NotFoundError(absl::StrCat("task ", parent.pid(), ": its copy died"));
+  }
+  Child child = {TracedThread::Attached(parent, **pid), *number};
   if (absl::Status status = child.process.WaitUntilStopped(); !status.ok()) {
     Kill(child.process);
     return status;

@@ -14,7 +14,6 @@
 #include <climits>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <utility>
 #include <vector>

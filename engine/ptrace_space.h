@@ -83,7 +83,6 @@ class AddressSpace {
         memory_(std::move(memory)) {}
 
   ObjectView mm() const { return sources_->checkpoint.Get("mm", id_); }
-  absl::Status MakeScratch();
   absl::Status BorrowPage();
   uint64_t FindPageToBorrow() const;
   absl::Status MapOne(const ObjectView& vma, bool seam);
